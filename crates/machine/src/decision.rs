@@ -1,0 +1,134 @@
+//! What a machine decides: a closed list of changes and effects, which the engine stores first and carries out after.
+
+use crate::key::{CallerId, EntityKey, RowKey, RunKey, TaskKey, Time};
+use crate::reject::Reject;
+use crate::workflow::reply::WorkflowReply;
+use crate::workflow::state::Run;
+use bytes::Bytes;
+use std::collections::BTreeSet;
+use steadfast_api::v1::common::Priority;
+use steadfast_api::v1::query::WorkflowQuery;
+use uuid::Uuid;
+
+/// A task for a worker. It is a row until a commit consumes it, unless the same commit that adds it also finishes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    pub key: TaskKey,
+    pub run: RunKey,
+    pub scheduled_event_id: i64,
+    /// Rises when earlier tasks of the same thing become void.
+    pub stamp: i32,
+    /// After this moment the task is void; a deadline of the run does the failing.
+    pub expires: Option<Time>,
+    /// For a task on a sticky queue: the queue to use when nobody polls the sticky one.
+    pub sticky: bool,
+    pub priority: Option<Priority>,
+}
+
+/// A message to another entity, kept in the outbox until it was applied there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    pub from: RunKey,
+    pub to: EntityKey,
+    /// Rises within the sending run: the order of delivery, and the key of the row.
+    pub sequence: i64,
+    /// An encoded `workflow::message::Body`.
+    pub body: Bytes,
+}
+
+/// What happened to one run.
+#[derive(Clone, Debug)]
+pub struct RunChange {
+    pub key: RunKey,
+    /// The state after the change, `None` when the run is deleted.
+    pub next: Option<Run>,
+    /// Whether anything durable changed. If not, only the volatile half did, and nothing is committed.
+    pub durable: bool,
+    /// Rows to write as `next` holds them, or to delete if it does not.
+    pub rows: BTreeSet<RowKey>,
+    /// New history, encoded.
+    pub batches: Vec<Batch>,
+    pub visibility: bool,
+}
+
+/// Events that were written together. Page sizes and reset points count batches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    pub first_event_id: i64,
+    pub events: i64,
+    /// An encoded `History` message.
+    pub encoded: Bytes,
+}
+
+/// An answer to somebody who asked in an earlier input.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub to: CallerId,
+    pub answer: Result<Reply, Reject>,
+}
+
+/// A query that goes to a worker without a workflow task. Never stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueryTask {
+    pub caller: CallerId,
+    pub run: RunKey,
+    pub query: WorkflowQuery,
+}
+
+/// What the caller hears, once the decision is durable.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Done,
+    /// The input was about something that is over; nothing changed and nobody need be told.
+    Stale,
+    /// The answer comes later, as an [`Answer`].
+    Wait,
+    Workflow(Box<WorkflowReply>),
+}
+
+impl From<WorkflowReply> for Reply {
+    fn from(reply: WorkflowReply) -> Reply {
+        Reply::Workflow(Box::new(reply))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// In the order in which they happened; a run appears once.
+    pub runs: Vec<RunChange>,
+    pub reply: Result<Reply, Reject>,
+    pub answers: Vec<Answer>,
+    pub tasks_added: Vec<Task>,
+    pub tasks_finished: Vec<TaskKey>,
+    pub messages: Vec<Message>,
+    /// Outbox rows of these runs that were delivered: (run, sequence).
+    pub messages_done: Vec<(RunKey, i64)>,
+    pub queries: Vec<QueryTask>,
+    /// Runs whose history is no longer used by anybody: their branches may go.
+    pub branches_dropped: Vec<Uuid>,
+}
+
+impl Decision {
+    pub fn reply(reply: impl Into<Reply>) -> Decision {
+        Decision {
+            runs: Vec::new(),
+            reply: Ok(reply.into()),
+            answers: Vec::new(),
+            tasks_added: Vec::new(),
+            tasks_finished: Vec::new(),
+            messages: Vec::new(),
+            messages_done: Vec::new(),
+            queries: Vec::new(),
+            branches_dropped: Vec::new(),
+        }
+    }
+
+    /// Whether the store has anything to do with it.
+    pub fn durable(&self) -> bool {
+        self.runs.iter().any(|run| run.durable)
+            || !self.tasks_added.is_empty()
+            || !self.tasks_finished.is_empty()
+            || !self.messages.is_empty()
+            || !self.messages_done.is_empty()
+    }
+}

@@ -1,0 +1,64 @@
+//! What a machine may know beside the state: the time, a source of ids, the limits, the namespace, and what it asked
+//! to have loaded.
+
+use crate::key::Time;
+use crate::limits::Limits;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use steadfast_api::v1::common::SearchAttributes;
+use steadfast_api::v1::history::HistoryEvent;
+use uuid::Uuid;
+
+/// Where ids come from. Seeded, so that a simulation repeats itself.
+pub trait Ids: Send {
+    /// 64 random bits.
+    fn random(&mut self) -> u64;
+
+    /// A number that rises with every call in this process and follows the time: the place of a task in its queue.
+    fn order(&mut self, now: Time) -> i64;
+
+    /// A random id that says nothing about when it was made.
+    fn uuid(&mut self) -> Uuid {
+        uuid::Builder::from_random_bytes(
+            ((u128::from(self.random()) << 64) | u128::from(self.random())).to_be_bytes(),
+        )
+        .into_uuid()
+    }
+
+    /// A run id that is higher than `after`, also when the clock went back since that one was made.
+    fn run_id(&mut self, now: Time, after: Option<Uuid>) -> Uuid {
+        let previous = after.map_or(0, |id| (id.as_u128() >> 80) as u64);
+        let millis =
+            ((now.0 / 1_000_000).max(0) as u64).max(previous.saturating_add(u64::from(after.is_some())));
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.random().to_be_bytes());
+        random[8..].copy_from_slice(&self.random().to_be_bytes()[..2]);
+        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    }
+}
+
+/// What a machine may ask of the namespace that an entity lives in.
+pub trait Namespace: Send + Sync {
+    fn id(&self) -> Uuid;
+    fn name(&self) -> &str;
+    /// Nanoseconds for which closed runs are kept.
+    fn retention(&self) -> i64;
+    /// Checks names, types and sizes; the text of the error is the caller's.
+    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String>;
+}
+
+/// History that a machine named in its `needs` and the engine loaded: events by run and id.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    pub events: HashMap<(Uuid, i64), HistoryEvent>,
+    /// Whole histories, for the few inputs that read one (reset): batches by run.
+    pub histories: BTreeMap<Uuid, Vec<Vec<HistoryEvent>>>,
+}
+
+pub struct Env<'a> {
+    pub now: Time,
+    pub ids: &'a mut dyn Ids,
+    pub limits: &'a Limits,
+    pub namespace: &'a dyn Namespace,
+    pub fetched: &'a Fetched,
+}

@@ -1,0 +1,19 @@
+//! Pure decisions: what an input does to a run.
+//!
+//! A machine takes the state of an entity and one input and says what changes: events, rows, tasks, messages to other
+//! runs, and the reply. It has no clock, no randomness, no I/O and no runtime: time, ids and limits come in through
+//! [`Env`]. The engine loads before it asks, and stores before anybody hears the answer.
+
+pub mod decision;
+pub mod duration;
+pub mod env;
+pub mod key;
+pub mod limits;
+pub mod reject;
+pub mod workflow;
+
+pub use decision::{Answer, Decision, Message, Reply, RunChange, Task};
+pub use env::{Env, Ids, Namespace};
+pub use key::{CallerId, EntityKey, Kind, QueueKey, QueueType, RowKey, RowTable, RunKey, TaskKey, Time};
+pub use limits::Limits;
+pub use reject::Reject;

@@ -1,0 +1,101 @@
+//! Every limit, with its unit. The numbers are the reference's, unless a comment says otherwise.
+
+use crate::duration::{MINUTE, SECOND};
+
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of any id, type or task queue name.
+    pub id_bytes: usize,
+    /// Bytes of one payload blob.
+    pub blob_bytes: usize,
+    /// Bytes of a run's memo.
+    pub memo_bytes: usize,
+    /// Bytes of one gRPC request.
+    pub request_bytes: usize,
+    /// Bytes of a run's history, beyond which it is terminated.
+    pub history_bytes: i64,
+    /// Events of a run, beyond which it is terminated.
+    pub history_events: i64,
+    /// Bytes and events from which a run is told to continue as new.
+    pub suggest_continue_bytes: i64,
+    pub suggest_continue_events: i64,
+    pub pending_activities: usize,
+    pub pending_children: usize,
+    pub pending_signals: usize,
+    pub pending_cancels: usize,
+    pub signals_per_run: i64,
+    pub updates_in_flight: usize,
+    pub updates_in_flight_bytes: usize,
+    pub updates_total: i64,
+    pub buffered_events: usize,
+    pub buffered_event_bytes: usize,
+    pub buffered_queries: usize,
+    pub auto_reset_points: usize,
+    pub callbacks_per_run: usize,
+    pub links_per_request: usize,
+    pub link_bytes: usize,
+    pub search_attribute_keys: usize,
+    pub search_attribute_value_bytes: usize,
+    pub search_attribute_total_bytes: usize,
+    pub fairness_key_bytes: usize,
+    /// Bytes of a failure kept between the attempts of an activity.
+    pub activity_failure_bytes: usize,
+    /// Nanoseconds: a workflow task's timeout when none was asked for, and the longest that can be had.
+    pub workflow_task_timeout: i64,
+    pub longest_workflow_task_timeout: i64,
+    /// Nanoseconds: the schedule-to-start timeout of a speculative workflow task on a normal queue.
+    pub speculative_schedule_to_start: i64,
+    /// Nanoseconds for which a workflow task may be kept alive by heartbeats.
+    pub workflow_task_heartbeat: i64,
+    /// Attempts of a workflow task from which its run counts as failing for queries and updates.
+    pub failing_attempts: i32,
+    /// Consecutive problems after which the search attribute TemporalReportedProblems is set.
+    pub reported_problem_attempts: i32,
+    /// Nanoseconds between the starts of two runs of one chain.
+    pub run_spacing: i64,
+    /// Whether activities may be handed out in the answer to a workflow task.
+    pub eager_activities: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            id_bytes: 1000,
+            blob_bytes: 2 << 20,
+            memo_bytes: 2 << 20,
+            request_bytes: 4 << 20,
+            history_bytes: 50 << 20,
+            history_events: 51_200,
+            suggest_continue_bytes: 4 << 20,
+            suggest_continue_events: 4096,
+            pending_activities: 2000,
+            pending_children: 2000,
+            pending_signals: 2000,
+            pending_cancels: 2000,
+            signals_per_run: 10_000,
+            updates_in_flight: 10,
+            updates_in_flight_bytes: 20 << 20,
+            updates_total: 2000,
+            buffered_events: 100,
+            buffered_event_bytes: 2 << 20,
+            buffered_queries: 1,
+            auto_reset_points: 20,
+            callbacks_per_run: 32,
+            links_per_request: 10,
+            link_bytes: 4000,
+            search_attribute_keys: 100,
+            search_attribute_value_bytes: 2048,
+            search_attribute_total_bytes: 40_960,
+            fairness_key_bytes: 64,
+            activity_failure_bytes: 4 << 10,
+            workflow_task_timeout: 10 * SECOND,
+            longest_workflow_task_timeout: 120 * SECOND,
+            speculative_schedule_to_start: 5 * SECOND,
+            workflow_task_heartbeat: 30 * MINUTE,
+            failing_attempts: 3,
+            reported_problem_attempts: 5,
+            run_spacing: SECOND,
+            eager_activities: true,
+        }
+    }
+}

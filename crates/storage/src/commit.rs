@@ -1,7 +1,9 @@
 //! The one write.
 
 use bytes::Bytes;
-use steadfast_machine::{Batch, Message, RowKey, RunKey, Task, TaskKey, Time};
+use steadfast_machine::decision::Batch;
+use steadfast_machine::{Message, RowKey, RunKey, Task, TaskKey, Time};
+use steadfast_query::{Column, Value};
 use uuid::Uuid;
 
 /// Everything that one step changes, written together or not at all.
@@ -47,6 +49,13 @@ pub struct HistoryChunk {
     pub batches: Vec<Batch>,
 }
 
+impl HistoryChunk {
+    /// None for a chunk without batches, which no store takes.
+    pub fn first_event_id(&self) -> Option<i64> {
+        self.batches.first().map(|batch| batch.first_event_id)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum TaskChange {
     Add(Task),
@@ -63,6 +72,7 @@ pub struct VisibilityRow {
     pub start_time: Time,
     pub execution_time: Time,
     pub close_time: Option<Time>,
+    /// This and the next two: 0 while the run is open, whatever is written.
     pub history_length: i64,
     pub history_bytes: i64,
     pub transitions: i64,
@@ -75,7 +85,23 @@ pub struct VisibilityRow {
     /// Encoded `SearchAttributes` as they are returned: custom and predefined.
     pub search_attributes: Bytes,
     /// The same, one indexed row each: (name, values).
-    pub indexed: Vec<(String, Vec<steadfast_query::Value>)>,
+    pub indexed: Vec<(String, Vec<Value>)>,
+}
+
+impl VisibilityRow {
+    /// The division that hides this run from queries that do not name one. It comes in among the indexed attributes.
+    pub fn division(&self) -> Option<&str> {
+        let (_, values) = self.indexed.iter().find(|(name, _)| name == Column::NamespaceDivision.name())?;
+        match values.first() {
+            Some(Value::Text(division)) => Some(division),
+            _ => None,
+        }
+    }
+
+    /// Nanoseconds from the execution time to the close, for closed runs.
+    pub fn execution_duration(&self) -> Option<i64> {
+        self.close_time.map(|close| close.since(self.execution_time))
+    }
 }
 
 /// How a commit ended.

@@ -5,9 +5,15 @@
 //! commit that ended as [`Outcome::Done`] before the read began.
 
 pub mod commit;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod faulty;
+pub mod memory;
 pub mod rows;
 pub mod store;
 
 pub use commit::{Commit, HistoryChunk, Outcome, RunState, RunWrite, TaskChange, VisibilityRow};
+pub use faulty::{CommitFault, Faults, FaultyStore, SeededFaults};
+pub use memory::MemoryStore;
 pub use rows::{BacklogPage, BranchPart, NamespaceRecord, PageKey, StoredRun, VisibilityPage};
 pub use store::{Store, StoreError};

@@ -2,7 +2,7 @@
 
 use crate::commit::VisibilityRow;
 use bytes::Bytes;
-use steadfast_machine::{Message, RowKey, RunKey, Task, TaskKey, Time};
+use steadfast_machine::{RowKey, RunKey, Task, TaskKey, Time};
 use uuid::Uuid;
 
 /// A run with all its rows.

@@ -4,7 +4,8 @@ use crate::commit::{Commit, Outcome};
 use crate::rows::{BacklogPage, BranchPart, NamespaceRecord, PageKey, StoredRun, VisibilityPage};
 use async_trait::async_trait;
 use bytes::Bytes;
-use steadfast_machine::{Batch, EntityKey, Kind, Message, QueueKey, RunKey, TaskKey, Time};
+use steadfast_machine::decision::Batch;
+use steadfast_machine::{EntityKey, Kind, Message, QueueKey, RunKey, TaskKey, Time};
 use steadfast_query::Filter;
 use uuid::Uuid;
 
@@ -37,7 +38,8 @@ pub trait Store: Send + Sync + 'static {
     /// older epoch ends as [`Outcome::Fenced`].
     async fn acquire(&self, shard: u32) -> Result<u64, StoreError>;
 
-    /// Writes all of the commit or nothing of it. Commits that are handed over one after the other by one caller for
+    /// Writes all of the commit or nothing of it. A commit whose history begins at an event that its branch has already
+    /// comes from a caller that knows an old state: it ends as [`Outcome::NotWritten`]. Commits that are handed over one after the other by one caller for
     /// one run are applied in that order; commits that wait at the same time share one sync. When this returns
     /// [`Outcome::Done`] the commit survives a crash of the process and of the machine.
     async fn commit(&self, commit: Commit) -> Outcome;
@@ -52,7 +54,8 @@ pub trait Store: Send + Sync + 'static {
     async fn run_ids(&self, entity: &EntityKey) -> Result<Vec<Uuid>, StoreError>;
 
     /// Batches of a history that contain events in `from..to`, whole, in order (newest first if `reverse`), at most
-    /// `limit` of them. A batch in which `from` falls into the middle is included.
+    /// `limit` of them. A batch in which `from` falls into the middle is included, and so is one that goes on after the
+    /// last event of its part.
     async fn read_history(
         &self,
         parts: &[BranchPart],
@@ -62,7 +65,7 @@ pub trait Store: Send + Sync + 'static {
         reverse: bool,
     ) -> Result<Vec<Batch>, StoreError>;
 
-    /// Tasks of a queue in their order, strictly after `after`.
+    /// Tasks of a queue in their order, strictly after `after`. A page with fewer than `limit` tasks is the last.
     async fn read_backlog(
         &self,
         queue: &QueueKey,
@@ -76,8 +79,10 @@ pub trait Store: Send + Sync + 'static {
     /// Runs whose alarm is at or before `until`, earliest first.
     async fn alarms(&self, until: Time, limit: usize) -> Result<Vec<(Time, RunKey)>, StoreError>;
 
-    /// Undelivered messages in the order of their rows, strictly after `after`: (sending run, sequence).
-    async fn messages(&self, after: Option<&(RunKey, i64)>, limit: usize) -> Result<Vec<Message>, StoreError>;
+    /// Undelivered messages in the order of (sending run's id, sequence), strictly after `after`: so those of one run
+    /// come in their order, and those of older runs first.
+    async fn messages(&self, after: Option<&(RunKey, i64)>, limit: usize)
+    -> Result<Vec<Message>, StoreError>;
 
     /// Closed runs of a namespace whose close time is before `closed_before`, oldest first.
     async fn expired(
@@ -119,7 +124,8 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a namespace's record. Its runs are removed one by one, before.
     async fn delete_namespace(&self, id: Uuid) -> Result<(), StoreError>;
 
-    /// Wipes the values of a custom search attribute.
+    /// Wipes the values of a custom search attribute: no query finds them any more. The encoded attributes of the rows
+    /// stay as they are; whoever returns them leaves out names that the namespace does not have.
     async fn delete_search_attribute(&self, namespace: Uuid, name: &str) -> Result<(), StoreError>;
 
     /// Other versioned configuration, by kind and key ("nexus_endpoint", "task_queue", …): (key, version, value).
@@ -134,6 +140,7 @@ pub trait Store: Send + Sync + 'static {
         value: Option<Bytes>,
     ) -> Result<(), StoreError>;
 
-    /// Stops taking commits, finishes those that were taken, and closes files.
+    /// Stops taking commits, finishes those that were taken, and closes files. What is called later ends as
+    /// [`Outcome::NotWritten`] or [`StoreError::Unavailable`].
     async fn close(&self);
 }

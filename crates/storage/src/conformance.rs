@@ -1,0 +1,1 @@
+//! The suite that holds every store to every promise of the trait.

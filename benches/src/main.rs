@@ -1,0 +1,136 @@
+//! The load driver: does the same work on any server that speaks the Temporal API, as worker and as client, on the raw
+//! API without an SDK, and says how fast it was and what it cost the server.
+
+mod client;
+mod disk;
+mod goals;
+mod machine;
+mod measure;
+mod metrics;
+mod process;
+mod report;
+mod run;
+mod scenario;
+mod server;
+mod worker;
+mod workflows;
+
+use clap::Parser;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::scenario::Scenario;
+
+/// Measures a server that speaks the Temporal API: throughput, latency, CPU, memory, disk.
+#[derive(Parser, Debug)]
+#[command(name = "steadfast-bench", version)]
+struct Arguments {
+    /// A server that is running: host:port. What the start scenario starts stays open there.
+    #[arg(long, conflicts_with_all = ["server_command", "compare"])]
+    address: Option<String>,
+
+    /// The process id of the server at --address, to read its CPU and memory.
+    #[arg(long, requires = "address")]
+    server_pid: Option<u32>,
+
+    /// A command that starts a server in the foreground. Filled in: {port}, {db} (a path for a database file that does
+    /// not exist yet), {http_port} and {metrics_port} (free ports). Each scenario gets a fresh server.
+    #[arg(long, conflicts_with = "compare")]
+    server_command: Option<String>,
+
+    /// Two such commands: the same work on both in turns, with ratios.
+    #[arg(long, num_args = 2, value_names = ["COMMAND_A", "COMMAND_B"])]
+    compare: Option<Vec<String>>,
+
+    /// Scenarios, separated by commas; `all` for every one.
+    #[arg(long, value_delimiter = ',')]
+    scenarios: Vec<String>,
+
+    /// Units of work that are under way at the same time; one measurement for each number.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 64])]
+    in_flight: Vec<usize>,
+
+    /// Length of one measurement, after a warm-up of a fifth of it (2 s at most).
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+
+    /// How often everything is measured; rounds are added up.
+    #[arg(long, default_value_t = 1)]
+    rounds: u32,
+
+    /// Pollers of each kind: workflow tasks, sticky workflow tasks, activities.
+    #[arg(long, default_value_t = 16)]
+    pollers: usize,
+
+    /// Let the worker take activities with the reply to the decision that schedules them, as most SDKs do.
+    #[arg(long)]
+    eager: bool,
+
+    #[arg(long, default_value = "default")]
+    namespace: String,
+
+    /// A folder for databases of the servers that are started, on the disk that is to be measured.
+    #[arg(long, default_value = "target/bench")]
+    data: PathBuf,
+
+    /// Print JSON on standard output instead of tables.
+    #[arg(long)]
+    json: bool,
+
+    /// Print the project's goals with what was measured; needs noop and activity among the scenarios, and 1 and 64 in
+    /// flight.
+    #[arg(long)]
+    goals: bool,
+}
+
+impl Arguments {
+    fn scenarios(&self) -> Result<Vec<Scenario>, String> {
+        match self.scenarios.as_slice() {
+            [] => Ok(Scenario::DEFAULT.to_vec()),
+            [all] if all == "all" => Ok(Scenario::ALL.to_vec()),
+            names => names.iter().map(|name| name.parse()).collect(),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.address.is_none() && self.server_command.is_none() && self.compare.is_none() {
+            return Err("say which server: --address, --server-command or --compare".into());
+        }
+        if !(self.seconds.is_finite() && self.seconds >= 0.1) {
+            return Err("--seconds must be at least 0.1".into());
+        }
+        if self.in_flight.contains(&0) || self.pollers == 0 || self.rounds == 0 {
+            return Err("--in-flight, --pollers and --rounds must be at least 1".into());
+        }
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let scenarios = match arguments.check().and_then(|()| arguments.scenarios()) {
+        Ok(scenarios) => scenarios,
+        Err(problem) => return complain(&problem),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("no runtime: {error}")),
+    };
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = run::everything(&arguments, &scenarios) => outcome,
+            // Dropping the work ends the servers that it started.
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        }
+    });
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => complain(&format!("{error:#}")),
+    }
+}
+
+fn complain(problem: &str) -> ExitCode {
+    eprintln!("steadfast-bench: {problem}");
+    ExitCode::from(2)
+}

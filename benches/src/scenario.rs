@@ -1,0 +1,139 @@
+//! The scenarios: what one unit of work is in each, from the client's first call to what it waits for.
+
+use anyhow::{Result, bail};
+use std::str::FromStr;
+
+use crate::client::Client;
+use crate::workflows::Workflow;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// Start a workflow that completes in its first task, wait for its close.
+    Noop,
+    /// The same with one activity in between.
+    Activity,
+    /// The same with ten activities, one after the other.
+    TenActivities,
+    /// Start, a timer of 10 ms, close.
+    Timer,
+    /// Start, a signal right after, close.
+    Signal,
+    /// Signal with start, close.
+    SignalWithStart,
+    /// Start, an update right after that is waited for, close.
+    Update,
+    /// A query of an open run, answered by the worker: one run for each unit in flight, started before.
+    Query,
+    /// Start a workflow that starts a child and waits for it, close.
+    Child,
+    /// Start only, with no worker: the run stays open.
+    Start,
+}
+
+impl Scenario {
+    pub const ALL: [Scenario; 10] = [
+        Scenario::Noop,
+        Scenario::Activity,
+        Scenario::TenActivities,
+        Scenario::Timer,
+        Scenario::Signal,
+        Scenario::SignalWithStart,
+        Scenario::Update,
+        Scenario::Query,
+        Scenario::Child,
+        Scenario::Start,
+    ];
+
+    /// What runs when nothing is said: the scenarios that the project's goals are about.
+    pub const DEFAULT: [Scenario; 4] =
+        [Scenario::Noop, Scenario::Activity, Scenario::Signal, Scenario::Start];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Scenario::Noop => "noop",
+            Scenario::Activity => "activity",
+            Scenario::TenActivities => "ten-activities",
+            Scenario::Timer => "timer",
+            Scenario::Signal => "signal",
+            Scenario::SignalWithStart => "signal-with-start",
+            Scenario::Update => "update",
+            Scenario::Query => "query",
+            Scenario::Child => "child",
+            Scenario::Start => "start",
+        }
+    }
+
+    pub fn needs_worker(self) -> bool {
+        self != Scenario::Start
+    }
+
+    /// Makes what a lane needs before its first unit: a run to query.
+    pub async fn prepare(self, client: &mut Client, id: &str) -> Result<Option<OpenRun>> {
+        if self != Scenario::Query {
+            return Ok(None);
+        }
+        let run_id = client.start(Workflow::Wait, id).await?;
+        client.query(id, &run_id).await?;
+        Ok(Some(OpenRun { id: id.into(), run_id }))
+    }
+
+    /// One unit of work. `id` has not been used before.
+    pub async fn unit(self, client: &mut Client, id: &str, open: Option<&OpenRun>) -> Result<()> {
+        match self {
+            Scenario::Noop => start_and_wait(client, Workflow::Noop, id).await,
+            Scenario::Activity => start_and_wait(client, Workflow::Activities(1), id).await,
+            Scenario::TenActivities => start_and_wait(client, Workflow::Activities(10), id).await,
+            Scenario::Timer => start_and_wait(client, Workflow::Timer, id).await,
+            Scenario::Child => start_and_wait(client, Workflow::Parent, id).await,
+            Scenario::Signal => {
+                let run_id = client.start(Workflow::Signal, id).await?;
+                client.signal(id, &run_id).await?;
+                client.wait_completed(id, &run_id).await
+            }
+            Scenario::SignalWithStart => {
+                let run_id = client.signal_with_start(Workflow::Signal, id).await?;
+                client.wait_completed(id, &run_id).await
+            }
+            Scenario::Update => {
+                let run_id = client.start(Workflow::Update, id).await?;
+                client.update(id, &run_id).await?;
+                client.wait_completed(id, &run_id).await
+            }
+            Scenario::Query => match open {
+                Some(run) => client.query(&run.id, &run.run_id).await,
+                None => bail!("query: no open run was prepared"),
+            },
+            Scenario::Start => client.start(Workflow::Noop, id).await.map(drop),
+        }
+    }
+
+    /// Takes away what `prepare` made.
+    pub async fn clean_up(self, client: &mut Client, open: Option<OpenRun>) -> Result<()> {
+        match open {
+            Some(run) => client.terminate(&run.id, &run.run_id).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// A run that stays open while a lane works on it.
+pub struct OpenRun {
+    id: String,
+    run_id: String,
+}
+
+async fn start_and_wait(client: &mut Client, workflow: Workflow, id: &str) -> Result<()> {
+    let run_id = client.start(workflow, id).await?;
+    client.wait_completed(id, &run_id).await
+}
+
+impl FromStr for Scenario {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Scenario::ALL.into_iter().find(|scenario| scenario.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Scenario::ALL.iter().map(|scenario| scenario.name()).collect();
+            format!("no scenario `{name}`; there are {}", names.join(", "))
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! `cargo xtask test`: named steps, each a command, in the order in which they fail soonest. It stops at the first that
+//! fails. The closing line counts the tests that the steps ran; a step that runs no tests counts as one.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ExitCode, Stdio};
+use std::time::Instant;
+
+use crate::{command, root, tidy};
+
+struct Step {
+    name: &'static str,
+    what: &'static str,
+    action: Action,
+}
+
+enum Action {
+    /// A program with its arguments, in the folder of the workspace.
+    Command(&'static [&'static str]),
+    /// A check that is part of xtask.
+    Own(fn() -> Result<(), String>),
+}
+
+/// To add a step, add it here: when a folder with tests of its own arrives, its step arrives in the same commit, so no
+/// step is ever skipped because something is missing.
+const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        what: "rustfmt has nothing to change",
+        action: Action::Command(&["cargo", "fmt", "--all", "--check"]),
+    },
+    Step {
+        name: "tidy",
+        what: "edges between crates, length of files, reasons of TODOs, folders named in ARCHITECTURE.md",
+        action: Action::Own(|| tidy::check(&root())),
+    },
+    Step {
+        name: "clippy",
+        what: "no warnings in any target",
+        action: Action::Command(&[
+            "cargo",
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    },
+    Step {
+        name: "rust",
+        what: "all Rust tests of the workspace",
+        action: Action::Command(&["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]),
+    },
+];
+
+/// How many tests passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs the named steps, or all, and says what came of them; the error is one of how it was called.
+pub fn test(names: &[&str]) -> Result<ExitCode, String> {
+    if names == ["--list"] {
+        for step in STEPS {
+            println!("{:<10} {}", step.name, step.what);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut chosen = Vec::new();
+    for name in names {
+        let known = STEPS.iter().find(|step| step.name == *name);
+        chosen.push(known.ok_or_else(|| format!("no step `{name}`; there are: {}", all_names()))?);
+    }
+    if chosen.is_empty() {
+        chosen.extend(STEPS);
+    }
+
+    let mut total = Counts::default();
+    let mut times = Vec::new();
+    let mut stopped = None;
+    for step in chosen {
+        println!("--- {}: {}", step.name, step.what);
+        let began = Instant::now();
+        let (counts, outcome) = step.run();
+        total.passed += counts.passed;
+        total.failed += counts.failed;
+        let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+        times.push(format!("{:<10} {word:<7} {:>7.1} s", step.name, began.elapsed().as_secs_f64()));
+        if let Err(problem) = outcome {
+            stopped = Some((step.name, problem));
+            break;
+        }
+    }
+    println!("---\n{}", times.join("\n"));
+    if let Some((name, problem)) = &stopped {
+        println!("stopped at the step `{name}`: {problem}\nalone: cargo xtask test {name}");
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    Ok(if stopped.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn all_names() -> String {
+    STEPS.iter().map(|step| step.name).collect::<Vec<_>>().join(", ")
+}
+
+impl Step {
+    fn run(&self) -> (Counts, Result<(), String>) {
+        let (mut counts, outcome) = match self.action {
+            Action::Own(check) => (Counts::default(), check()),
+            Action::Command(words) => execute(words),
+        };
+        match &outcome {
+            Ok(()) if counts == Counts::default() => counts.passed = 1,
+            // The runner may have died before it could say what failed.
+            Err(_) if counts.failed == 0 => counts.failed = 1,
+            _ => {}
+        }
+        (counts, outcome)
+    }
+}
+
+/// Runs a command; its standard output is passed on line by line and read for the summaries of test runners.
+fn execute(words: &[&str]) -> (Counts, Result<(), String>) {
+    let mut counts = Counts::default();
+    let line = words.join(" ");
+    let mut child = match command(words[0], &words[1..]).stdout(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(error) => return (counts, Err(format!("cannot start `{line}`: {error}"))),
+    };
+    if let Some(output) = child.stdout.take() {
+        for text in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let text = String::from_utf8_lossy(&text);
+            // A closed terminal is no reason to end the tests.
+            let _ = writeln!(std::io::stdout(), "{text}");
+            if let Some(found) = summary(&text) {
+                counts.passed += found.passed;
+                counts.failed += found.failed;
+            }
+        }
+    }
+    let outcome = match child.wait() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{line}` ended with {status}")),
+        Err(error) => Err(format!("`{line}` was lost: {error}")),
+    };
+    (counts, outcome)
+}
+
+/// The counts in a summary line of cargo test, pytest or node's test runner; none for any other line.
+fn summary(line: &str) -> Option<Counts> {
+    let line = line.trim();
+    if let Some(count) = line.strip_prefix("ℹ pass ").or(line.strip_prefix("# pass ")) {
+        return Some(Counts { passed: count.parse().ok()?, failed: 0 });
+    }
+    if let Some(count) = line.strip_prefix("ℹ fail ").or(line.strip_prefix("# fail ")) {
+        return Some(Counts { passed: 0, failed: count.parse().ok()? });
+    }
+    let cargo = line.starts_with("test result: ");
+    let pytest = line.starts_with("==") && line.ends_with("==") && line.contains(" in ");
+    (cargo || pytest).then(|| Counts {
+        passed: before(line, "passed"),
+        failed: before(line, "failed") + before(line, "errors"),
+    })
+}
+
+/// The number that stands before a word: 12 in `12 passed`.
+fn before(line: &str, word: &str) -> u64 {
+    let words: Vec<&str> =
+        line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let pair = words.windows(2).find(|pair| pair[1] == word);
+    pair.and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_of_the_runners_are_read() {
+        let counts = |passed, failed| Some(Counts { passed, failed });
+        let cargo = "test result: FAILED. 8 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(summary(cargo), counts(8, 1));
+        assert_eq!(summary("===== 1 failed, 12 passed in 3.21s ====="), counts(12, 1));
+        assert_eq!(summary("ℹ pass 7"), counts(7, 0));
+        assert_eq!(summary("# fail 2"), counts(0, 2));
+        assert_eq!(summary("test machine::it ... ok"), None);
+    }
+}

@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut set = FileDescriptorSet::decode(fs::read(&from)?.as_slice())?;
     set.file.retain(|file| wanted(file.package()));
     fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
+    set.file.retain(|file| !annotations(file.package()));
 
     for file in &mut set.file {
         splice_history(file);
@@ -40,7 +41,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn wanted(package: &str) -> bool {
     let ours = package.starts_with("temporal.api.") && !package.starts_with("temporal.api.cloud.");
-    ours || package.starts_with("google.")
+    ours || package.starts_with("google.") || annotations(package)
+}
+
+/// Imported by the services' files: a set without them cannot be read back, but no code needs them.
+fn annotations(package: &str) -> bool {
+    package.starts_with("nexusannotations.")
 }
 
 fn splice_history(file: &mut FileDescriptorProto) {

@@ -20,8 +20,10 @@ pub struct Task {
     pub stamp: i32,
     /// After this moment the task is void; a deadline of the run does the failing.
     pub expires: Option<Time>,
-    /// For a task on a sticky queue: the queue to use when nobody polls the sticky one.
+    /// A task on a sticky queue: if nobody polls that, the run wants it on its normal queue.
     pub sticky: bool,
+    /// Has a row. A speculative workflow task has none: it is lost with the process, and nobody minds.
+    pub stored: bool,
     pub priority: Option<Priority>,
 }
 
@@ -126,7 +128,7 @@ impl Decision {
     /// Whether the store has anything to do with it.
     pub fn durable(&self) -> bool {
         self.runs.iter().any(|run| run.durable)
-            || !self.tasks_added.is_empty()
+            || self.tasks_added.iter().any(|task| task.stored)
             || !self.tasks_finished.is_empty()
             || !self.messages.is_empty()
             || !self.messages_done.is_empty()

@@ -4,6 +4,9 @@
 //! runs, and the reply. It has no clock, no randomness, no I/O and no runtime: time, ids and limits come in through
 //! [`Env`]. The engine loads before it asks, and stores before anybody hears the answer.
 
+// The API's deprecated fields are part of the contract: old SDKs read them.
+#![allow(deprecated)]
+
 pub mod decision;
 pub mod duration;
 pub mod env;

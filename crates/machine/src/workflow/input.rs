@@ -114,6 +114,8 @@ pub enum What {
     UpdateActivityOptions(Box<UpdateActivityOptionsRequest>),
     /// A message that another run (or this one) sent through its outbox.
     Message(super::message::Envelope),
+    /// To the sender: how its message ended. The message's row goes with the commit of this.
+    Delivered(Box<super::message::Delivered>),
 }
 
 /// A request to start, checked and with its defaults filled in by the server.

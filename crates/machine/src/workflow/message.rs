@@ -1,8 +1,12 @@
-//! Messages between runs. They are delivered at least once and in order from one run to one target; what the receiver
-//! must keep anyway (request ids, pending children) tells it what it has seen.
+//! Messages between runs, kept in the sender's outbox until it knows how they ended.
+//!
+//! A message is delivered at least once and in order from one run to one target; what the target must keep anyway
+//! (request ids, pending children) tells it what it has seen. The target's answer, or its refusal, comes back to the
+//! sender as [`Delivered`], and the commit of that takes the message out of the outbox: no commit spans two entities.
 
 use super::rows::ParentRow;
 use crate::key::RunKey;
+use crate::reject::Reject;
 use steadfast_api::v1::common::{Header, Payloads};
 use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::history::StartChildWorkflowExecutionInitiatedEventAttributes;
@@ -14,10 +18,21 @@ pub struct Envelope {
     pub body: Body,
 }
 
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    pub sequence: i64,
+    /// What was sent.
+    pub body: Body,
+    pub outcome: Result<Option<Content>, Reject>,
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Body {
-    #[prost(oneof = "Content", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Content", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub content: Option<Content>,
+    /// The run that it is for; empty for the current one.
+    #[prost(string, tag = "100")]
+    pub to_run: String,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]

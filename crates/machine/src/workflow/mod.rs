@@ -1,7 +1,139 @@
-//! The workflow machine. One file per thing that can happen; `apply` below names them all.
+//! The workflow machine. One file per thing that can happen; `apply` names them all.
 
+pub mod activity;
+mod activity_end;
+mod activity_start;
+mod alarm;
+mod cancel;
+mod child;
+mod close;
+mod commands;
+mod completion;
+mod delete;
+mod events;
+pub mod failure;
 pub mod input;
+mod links;
 pub mod message;
+mod query;
 pub mod reply;
+mod reset_points;
+pub mod retry;
 pub mod rows;
+mod signal;
+mod signal_with_start;
+mod start;
 pub mod state;
+mod step;
+mod task;
+mod task_failure;
+mod task_start;
+mod terminate;
+mod update;
+
+use crate::decision::{Decision, Reply};
+use crate::env::Env;
+use crate::key::EntityKey;
+use crate::reject::Reject;
+use input::{Input, What};
+use state::Run;
+use step::Step;
+use uuid::Uuid;
+
+/// The runs of an entity that an input may be about.
+#[derive(Clone, Copy, Debug)]
+pub struct Runs<'a> {
+    /// The run with the highest id, open or closed.
+    pub current: Option<&'a Run>,
+    /// The run that the input names; the current one where it names none.
+    pub named: Option<&'a Run>,
+}
+
+/// History that `apply` needs beside the runs' rows. The engine loads it into `Env::fetched` first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Single events, by run and id.
+    pub events: Vec<(Uuid, i64)>,
+    /// Whole histories.
+    pub histories: Vec<Uuid>,
+}
+
+/// What the input needs to have loaded.
+pub fn needs(runs: Runs<'_>, input: &Input) -> Needs {
+    let _ = (runs, input);
+    Needs::default()
+}
+
+/// Decides what an input does. A `Reject` means that nothing changes at all.
+pub fn apply(
+    entity: &EntityKey,
+    runs: Runs<'_>,
+    input: &Input,
+    env: &mut Env<'_>,
+) -> Result<Decision, Reject> {
+    // What may happen without a run, or chooses the run by rules of its own.
+    match &input.what {
+        What::Start(start) => return start::apply(entity, runs.current, start, env),
+        What::SignalWithStart(both) => return signal_with_start::apply(entity, runs.current, both, env),
+        What::Message(envelope) => return child::message(entity, runs, envelope, env),
+        _ => {}
+    }
+    let run = match input.first_run {
+        // A chain is addressed by its first run: the current run must be of that chain.
+        Some(first) => runs
+            .current
+            .filter(|run| run.start.first_run_id == first.to_string())
+            .ok_or_else(|| Reject::not_found("workflow execution not found"))?,
+        None => runs.named.ok_or_else(|| Reject::no_workflow(&entity.id))?,
+    };
+    let mut step = Step::on(entity, run);
+    let reply = on_run(&mut step, input, env)?;
+    Ok(step.finish(reply))
+}
+
+/// Inputs to one run that exists. An `Ok(Err(reject))` refuses the caller, but what the step changed stays.
+fn on_run(step: &mut Step, input: &Input, env: &mut Env<'_>) -> Result<Result<Reply, Reject>, Reject> {
+    match &input.what {
+        What::Signal(signal) => signal::apply(step, signal, env).map(Ok),
+        What::RequestCancel(request) => cancel::apply(step, request, env).map(Ok),
+        What::Terminate(request) => terminate::apply(step, request, env).map(Ok),
+        What::Delete => delete::apply(step, env).map(Ok),
+        What::StartWorkflowTask(start) => task_start::apply(step, start, env).map(Ok),
+        What::CompleteWorkflowTask(completion) => completion::apply(step, completion, env),
+        What::FailWorkflowTask(failed) => task_failure::apply(step, failed, env).map(Ok),
+        What::StickyUnavailable { scheduled_event_id, stamp } => {
+            Ok(Ok(task::sticky_unavailable(step, *scheduled_event_id, *stamp, env)))
+        }
+        What::ResetSticky => task::reset_sticky(step).map(Ok),
+        What::StartActivity(start) => Ok(Ok(activity_start::apply(step, start, env))),
+        What::ActivityUndelivered { scheduled_event_id, attempt, request_id } => {
+            Ok(Ok(activity_start::undelivered(step, *scheduled_event_id, *attempt, request_id, env)))
+        }
+        What::EndActivity(end) => activity_end::apply(step, end, env).map(Ok),
+        What::HeartbeatActivity(heartbeat) => activity::heartbeat(step, heartbeat, env).map(Ok),
+        What::AlarmDue => Ok(Ok(alarm::apply(step, env))),
+        What::Delivered(delivered) => child::delivered(step, delivered, env).map(Ok),
+        What::Query(query) => query::apply(step, query).map(Ok),
+        What::ForgetCaller(caller) => {
+            query::forget(step, *caller);
+            update::forget(step, *caller);
+            Ok(Ok(Reply::Done))
+        }
+        What::Update(update) => update::apply(step, update, env).map(Ok),
+        What::PollUpdate { caller, update_id, stage } => {
+            update::poll(step, *caller, update_id, *stage).map(Ok)
+        }
+        What::Start(_) | What::SignalWithStart(_) | What::Message(_) => {
+            unreachable!("handled before a run is looked for")
+        }
+        What::UpdateWithStart { .. }
+        | What::Reset(_)
+        | What::Pause { .. }
+        | What::Unpause { .. }
+        | What::UpdateOptions(_)
+        | What::PauseActivity { .. }
+        | What::UnpauseActivity { .. }
+        | What::ResetActivity { .. }
+        | What::UpdateActivityOptions(_) => Err(Reject::Unimplemented("this input is not built yet".into())),
+    }
+}

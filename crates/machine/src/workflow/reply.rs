@@ -89,6 +89,8 @@ pub struct StartedWorkflowTask {
     pub messages: Vec<ProtocolMessage>,
     /// Where the history is, for reading it.
     pub branches: Vec<(Uuid, i64)>,
+    /// The encoded history, where the engine had it in memory.
+    pub history: Option<Bytes>,
 }
 
 /// An activity task as a worker gets it. What the event of its scheduling holds (input, header) the engine reads.
@@ -104,5 +106,4 @@ pub struct StartedActivity {
     pub scheduled_event: Option<Box<HistoryEvent>>,
     pub heartbeat_details: Option<Payloads>,
     pub branches: Vec<(Uuid, i64)>,
-    pub token_extra: Bytes,
 }

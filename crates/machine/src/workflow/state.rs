@@ -1,7 +1,6 @@
 //! A run in memory: its rows, two indexes on them, and the volatile half that is never stored.
 
 use super::rows::*;
-use crate::decision::Batch;
 use crate::key::{CallerId, RowKey, RowTable, Time};
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
@@ -82,8 +81,8 @@ pub struct BufferedQuery {
 pub struct PendingUpdate {
     pub id: String,
     pub request: Arc<UpdateRequest>,
-    /// Given to the worker with the started workflow task.
-    pub sent: bool,
+    /// The started event id of the workflow task that it was given to a worker with; 0 before.
+    pub sent: i64,
     pub bytes: usize,
     /// Admitted by an event of the history (after a reset): the event carries the request, no message does.
     pub admitted_event_id: i64,
@@ -233,6 +232,17 @@ impl Run {
         self.core.task.as_ref().filter(|task| task.started_event_id != 0)
     }
 
+    /// Where the history is: ancestors first, each with the last event id that is read from it, then the own branch.
+    pub fn history_parts(&self) -> Vec<(Uuid, i64)> {
+        let own = (self.branch(), i64::MAX);
+        let ancestors = self
+            .core
+            .ancestry
+            .iter()
+            .map(|part| (Uuid::from_slice(&part.branch).unwrap_or_default(), part.last_event_id));
+        ancestors.chain([own]).collect()
+    }
+
     /// When this run wants to be woken next.
     pub fn alarm(&self) -> Option<Time> {
         if !self.is_open() {
@@ -324,11 +334,4 @@ pub fn activity_timeouts(row: &ActivityRow) -> Vec<(Time, ActivityTimeout)> {
     }
     timeouts.sort();
     timeouts
-}
-
-/// Events that are kept in memory, so that a worker can be answered without reading storage.
-#[derive(Clone, Debug, Default)]
-pub struct Tail {
-    pub batches: std::collections::VecDeque<Batch>,
-    pub bytes: usize,
 }

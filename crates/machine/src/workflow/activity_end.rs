@@ -1,0 +1,215 @@
+//! An attempt of an activity ends: by its worker, by a client, or by a timeout. Then there is another attempt, or the
+//! activity is over and the workflow hears of it.
+
+use super::activity::{checked_details, find, record_end};
+use super::events::Attributes;
+use super::failure;
+use super::input::{ActivityEnd, ActivityRef, EndActivity};
+use super::reply::WorkflowReply;
+use super::retry;
+use super::rows::ActivityRow;
+use super::state::{ActivityTimeout, activity_timeouts};
+use super::step::Step;
+use crate::decision::Reply;
+use crate::env::Env;
+use crate::key::Time;
+use crate::reject::Reject;
+use prost::Message as _;
+use steadfast_api::v1::common::Payloads;
+use steadfast_api::v1::enums::{RetryState, TimeoutType};
+use steadfast_api::v1::failure::Failure;
+use steadfast_api::v1::history::{
+    ActivityTaskCanceledEventAttributes, ActivityTaskCompletedEventAttributes,
+    ActivityTaskFailedEventAttributes, ActivityTaskTimedOutEventAttributes,
+};
+
+pub fn apply(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Result<Reply, Reject> {
+    let row = find(step, &input.activity)?;
+    let by_id = matches!(input.activity, ActivityRef::Id(_));
+    let completes = matches!(input.end, ActivityEnd::Completed(_));
+    // A client may complete an activity that nobody has started yet, and only that.
+    if row.started_time == 0 && !completes {
+        return Err(Reject::no_activity());
+    }
+    match &input.end {
+        ActivityEnd::Completed(result) => {
+            let mut row = (*row).clone();
+            if by_id && row.started_time == 0 {
+                row.started_time = step.now(env).0;
+                row.identity = input.identity.clone();
+                row.request_id = String::new();
+            }
+            complete(step, &row, result.clone(), &input.identity, env);
+            Ok(Reply::Done)
+        }
+        ActivityEnd::Canceled(details) => {
+            if !row.cancel_requested {
+                return Err(Reject::invalid("ActivityTaskCancelRequested event not found"));
+            }
+            cancel(step, &row, details.clone(), &input.identity, env);
+            Ok(Reply::Done)
+        }
+        ActivityEnd::Failed { failure, last_heartbeat } => {
+            let mut row = (*row).clone();
+            let mut failures = Vec::new();
+            match checked_details(last_heartbeat.clone(), env) {
+                Ok(Some(details)) => {
+                    row.heartbeat_details = Some(details);
+                    row.last_heartbeat_time = step.now(env).0;
+                }
+                Ok(None) => {}
+                Err(()) => failures.push(failure::server("Heartbeat details exceeds size limit.", true)),
+            }
+            let given = failure.clone().unwrap_or_default();
+            let kept = failure::limited(given.clone(), env.limits.blob_bytes);
+            if kept != given {
+                failures.push(kept.clone());
+            }
+            fail(step, &row, kept, &input.identity, env);
+            Ok(WorkflowReply::ActivityFailed { failures }.into())
+        }
+    }
+}
+
+fn complete(step: &mut Step, row: &ActivityRow, result: Option<Payloads>, identity: &str, env: &mut Env<'_>) {
+    if result.as_ref().is_some_and(|result| result.encoded_len() > env.limits.blob_bytes) {
+        let too_large = failure::server("Complete result exceeds size limit.", true);
+        return fail(step, row, too_large, identity, env);
+    }
+    let end = Attributes::ActivityTaskCompletedEventAttributes(ActivityTaskCompletedEventAttributes {
+        result,
+        scheduled_event_id: row.scheduled_event_id,
+        started_event_id: row.started_event_id,
+        identity: identity.to_owned(),
+        ..ActivityTaskCompletedEventAttributes::default()
+    });
+    record_end(step, row, end, env);
+}
+
+fn cancel(step: &mut Step, row: &ActivityRow, details: Option<Payloads>, identity: &str, env: &mut Env<'_>) {
+    if details.as_ref().is_some_and(|details| details.encoded_len() > env.limits.blob_bytes) {
+        let too_large = failure::server("Cancel details exceeds size limit.", true);
+        return fail(step, row, too_large, identity, env);
+    }
+    let end = Attributes::ActivityTaskCanceledEventAttributes(ActivityTaskCanceledEventAttributes {
+        details,
+        latest_cancel_requested_event_id: row.cancel_event_id,
+        scheduled_event_id: row.scheduled_event_id,
+        started_event_id: row.started_event_id,
+        identity: identity.to_owned(),
+        ..ActivityTaskCanceledEventAttributes::default()
+    });
+    record_end(step, row, end, env);
+}
+
+/// The attempt failed: another one, or the end.
+pub fn fail(step: &mut Step, row: &ActivityRow, failure: Failure, identity: &str, env: &mut Env<'_>) {
+    let state = match next_attempt(step, row, &failure, env) {
+        Ok(()) => return,
+        Err(state) => state,
+    };
+    let end = Attributes::ActivityTaskFailedEventAttributes(ActivityTaskFailedEventAttributes {
+        failure: Some(failure),
+        scheduled_event_id: row.scheduled_event_id,
+        started_event_id: row.started_event_id,
+        identity: identity.to_owned(),
+        retry_state: state as i32,
+        ..ActivityTaskFailedEventAttributes::default()
+    });
+    record_end(step, row, end, env);
+}
+
+/// All timeouts of the activity that are due, earliest first; at most one changes anything.
+pub fn time_out(step: &mut Step, scheduled_event_id: i64, env: &mut Env<'_>) {
+    let Some(row) = step.run.activities.get(&scheduled_event_id).cloned() else { return };
+    if row.pause.is_some() && row.started_time == 0 {
+        return;
+    }
+    let due = activity_timeouts(&row).into_iter().find(|(time, _)| *time <= env.now);
+    let Some((_, kind)) = due else { return };
+    let fired = match kind {
+        ActivityTimeout::StartToClose => TimeoutType::StartToClose,
+        ActivityTimeout::ScheduleToStart => TimeoutType::ScheduleToStart,
+        ActivityTimeout::ScheduleToClose => TimeoutType::ScheduleToClose,
+        ActivityTimeout::Heartbeat => TimeoutType::Heartbeat,
+    };
+    let message = format!("activity {fired:?} timeout");
+    let last_failure = row.last_failure.clone();
+    let failure = failure::timeout(message, fired, row.heartbeat_details.clone(), last_failure.clone());
+    let state = match next_attempt(step, &row, &failure, env) {
+        Ok(()) => return,
+        Err(state) => state,
+    };
+    let failure = if state == RetryState::Timeout && fired != TimeoutType::ScheduleToStart {
+        let message = if fired == TimeoutType::ScheduleToClose {
+            failure.message
+        } else {
+            "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying".into()
+        };
+        failure::timeout(message, TimeoutType::ScheduleToClose, row.heartbeat_details.clone(), last_failure)
+    } else {
+        failure
+    };
+    let end = Attributes::ActivityTaskTimedOutEventAttributes(ActivityTaskTimedOutEventAttributes {
+        failure: Some(failure),
+        scheduled_event_id,
+        started_event_id: row.started_event_id,
+        retry_state: state as i32,
+    });
+    record_end(step, &row, end, env);
+}
+
+/// Prepares another attempt, or says why there is none.
+fn next_attempt(
+    step: &mut Step,
+    row: &ActivityRow,
+    failure: &Failure,
+    env: &mut Env<'_>,
+) -> Result<(), RetryState> {
+    let policy = row.retry_policy.as_ref().ok_or(RetryState::RetryPolicyNotSet)?;
+    if row.cancel_requested {
+        return Err(RetryState::CancelRequested);
+    }
+    if is_final_timeout(failure) {
+        return Err(RetryState::Timeout);
+    }
+    if !retry::is_retryable(Some(failure), policy) {
+        return Err(RetryState::NonRetryableFailure);
+    }
+    let now = step.now(env);
+    let expiration =
+        (row.schedule_to_close > 0).then(|| Time(row.first_scheduled_time).plus(row.schedule_to_close));
+    let wait = if row.pause.is_some() {
+        0
+    } else if row.reset {
+        0
+    } else {
+        retry::next_interval(policy, row.attempt, Some(failure), now, expiration)?
+    };
+    let mut next = row.clone();
+    next.attempt = if row.reset { 1 } else { row.attempt.saturating_add(1) };
+    if row.reset_heartbeat {
+        next.heartbeat_details = None;
+    }
+    next.reset = false;
+    next.reset_heartbeat = false;
+    next.started_time = 0;
+    next.request_id = String::new();
+    next.last_heartbeat_time = 0;
+    next.last_attempt_end = now.0;
+    next.last_failure = Some(failure::limited(failure.clone(), env.limits.activity_failure_bytes));
+    next.scheduled_time = now.plus(wait).0;
+    next.current_interval = wait;
+    step.put_activity(next);
+    Ok(())
+}
+
+fn is_final_timeout(failure: &Failure) -> bool {
+    use steadfast_api::v1::failure::failure::FailureInfo;
+    match &failure.failure_info {
+        Some(FailureInfo::TimeoutFailureInfo(info)) => {
+            matches!(info.timeout_type(), TimeoutType::ScheduleToStart | TimeoutType::ScheduleToClose)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,181 @@
+//! A run closes: by a command, by termination, or by a timeout.
+
+use super::events::Attributes;
+use super::rows::{ParentRow, StartRow};
+use super::state::Run;
+use super::step::Step;
+use super::{child, query, task, task_failure, update};
+use crate::env::Env;
+use crate::key::QueueType;
+use steadfast_api::v1::common::{Link, Payloads};
+use steadfast_api::v1::enums::{
+    RetryState, WorkflowExecutionStatus as Status, WorkflowTaskFailedCause as Cause,
+};
+use steadfast_api::v1::failure::Failure;
+use steadfast_api::v1::history::{
+    WorkflowExecutionCanceledEventAttributes, WorkflowExecutionCompletedEventAttributes,
+    WorkflowExecutionFailedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
+    WorkflowExecutionTimedOutEventAttributes,
+};
+use steadfast_api::v1::sdk::UserMetadata;
+
+/// How a run ends, and with what.
+#[derive(Clone, Debug)]
+pub enum Closing {
+    Completed { result: Option<Payloads> },
+    Failed { failure: Failure },
+    Canceled { details: Option<Payloads> },
+    Terminated,
+    TimedOut,
+    ContinuedAsNew,
+}
+
+impl Closing {
+    pub fn status(&self) -> Status {
+        match self {
+            Closing::Completed { .. } => Status::Completed,
+            Closing::Failed { .. } => Status::Failed,
+            Closing::Canceled { .. } => Status::Canceled,
+            Closing::Terminated => Status::Terminated,
+            Closing::TimedOut => Status::TimedOut,
+            Closing::ContinuedAsNew => Status::ContinuedAsNew,
+        }
+    }
+}
+
+/// The run closes because its workflow said so.
+pub fn by_command(
+    step: &mut Step,
+    closing: Closing,
+    completed_event_id: i64,
+    user_metadata: Option<UserMetadata>,
+    env: &mut Env<'_>,
+) {
+    let retry_state = RetryState::RetryPolicyNotSet;
+    let attributes = match &closing {
+        Closing::Completed { result } => {
+            Attributes::WorkflowExecutionCompletedEventAttributes(WorkflowExecutionCompletedEventAttributes {
+                result: result.clone(),
+                workflow_task_completed_event_id: completed_event_id,
+                ..WorkflowExecutionCompletedEventAttributes::default()
+            })
+        }
+        Closing::Failed { failure } => {
+            Attributes::WorkflowExecutionFailedEventAttributes(WorkflowExecutionFailedEventAttributes {
+                failure: Some(failure.clone()),
+                retry_state: retry_state as i32,
+                workflow_task_completed_event_id: completed_event_id,
+                ..WorkflowExecutionFailedEventAttributes::default()
+            })
+        }
+        Closing::Canceled { details } => {
+            Attributes::WorkflowExecutionCanceledEventAttributes(WorkflowExecutionCanceledEventAttributes {
+                workflow_task_completed_event_id: completed_event_id,
+                details: details.clone(),
+            })
+        }
+        Closing::Terminated | Closing::TimedOut | Closing::ContinuedAsNew => {
+            unreachable!("no command closes a run like that here")
+        }
+    };
+    step.write_full(env, attributes, user_metadata, Vec::new());
+    finish(step, &closing, retry_state, env);
+}
+
+/// Ends a started workflow task before the run ends from outside.
+fn force_task_closed(step: &mut Step, env: &mut Env<'_>) {
+    if step.run.started_task().is_some() {
+        task_failure::fail(step, Cause::ForceCloseCommand, None, "history-service", "", env);
+    }
+    task::drop_task(step);
+    step.flush();
+}
+
+pub fn terminate(
+    step: &mut Step,
+    reason: &str,
+    details: Option<Payloads>,
+    identity: &str,
+    links: Vec<Link>,
+    env: &mut Env<'_>,
+) {
+    force_task_closed(step, env);
+    let attributes =
+        Attributes::WorkflowExecutionTerminatedEventAttributes(WorkflowExecutionTerminatedEventAttributes {
+            reason: reason.to_owned(),
+            details,
+            identity: identity.to_owned(),
+        });
+    step.write_full(env, attributes, None, links);
+    finish(step, &Closing::Terminated, RetryState::Unspecified, env);
+}
+
+/// The chain may take no longer: nothing follows.
+pub fn time_out_execution(step: &mut Step, env: &mut Env<'_>) {
+    time_out(step, RetryState::Timeout, env);
+}
+
+pub fn time_out_run(step: &mut Step, env: &mut Env<'_>) {
+    time_out(step, RetryState::RetryPolicyNotSet, env);
+}
+
+fn time_out(step: &mut Step, retry_state: RetryState, env: &mut Env<'_>) {
+    force_task_closed(step, env);
+    let attributes =
+        Attributes::WorkflowExecutionTimedOutEventAttributes(WorkflowExecutionTimedOutEventAttributes {
+            retry_state: retry_state as i32,
+            ..WorkflowExecutionTimedOutEventAttributes::default()
+        });
+    step.write(env, attributes);
+    finish(step, &Closing::TimedOut, retry_state, env);
+}
+
+/// What every close does after its event: nothing stays pending, and whoever waits is told.
+pub fn finish(step: &mut Step, closing: &Closing, retry_state: RetryState, env: &mut Env<'_>) {
+    step.run.core.status = closing.status() as i32;
+    step.run.core.close_time = step.now(env).0;
+    step.run.core.sticky = None;
+    step.run.core.backoff_until = 0;
+    step.visibility = true;
+    step.durable = true;
+    task::drop_task(step);
+    child::on_close(step, closing, retry_state, env);
+    drop_pending(step);
+    query::on_close(step);
+    let continues = step.successor.is_some();
+    update::on_close(step, continues);
+}
+
+fn drop_pending(step: &mut Step) {
+    let activities: Vec<i64> = step.run.activities.keys().copied().collect();
+    for id in activities {
+        step.drop_activity(id);
+    }
+    let timers: Vec<i64> = step.run.timers.keys().copied().collect();
+    for id in timers {
+        step.drop_timer(id);
+    }
+    let externals: Vec<i64> = step.run.externals.keys().copied().collect();
+    for id in externals {
+        step.drop_external(id);
+    }
+    let children: Vec<i64> = step.run.children.keys().copied().collect();
+    for id in children {
+        step.drop_child(id);
+    }
+}
+
+/// Tasks of a run that goes without closing first.
+pub fn drop_tasks(step: &mut Step) {
+    task::drop_task(step);
+    let queued: Vec<_> = step.run.activities.values().filter_map(|row| row.queued.clone()).collect();
+    for row in queued {
+        step.unqueue(Some(&row), QueueType::Activity);
+    }
+}
+
+/// The run's parent, as long as it is to be told of the close.
+pub fn parent(run: &Run) -> Option<&ParentRow> {
+    let start: &StartRow = &run.start;
+    start.parent.as_ref()
+}

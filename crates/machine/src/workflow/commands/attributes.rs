@@ -1,0 +1,97 @@
+//! UpsertWorkflowSearchAttributes and ModifyWorkflowProperties.
+
+use super::{Completion, Done, Trouble, check_size};
+use crate::env::Env;
+use crate::workflow::events::Attributes;
+use crate::workflow::rows::AttributesRow;
+use crate::workflow::step::Step;
+use prost::Message as _;
+use std::collections::HashMap;
+use steadfast_api::v1::command::{
+    Command, ModifyWorkflowPropertiesCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes,
+};
+use steadfast_api::v1::common::{Memo, Payload, SearchAttributes};
+use steadfast_api::v1::enums::WorkflowTaskFailedCause as Cause;
+use steadfast_api::v1::history::{
+    UpsertWorkflowSearchAttributesEventAttributes, WorkflowPropertiesModifiedEventAttributes,
+};
+
+pub fn upsert(
+    step: &mut Step,
+    completion: &Completion<'_>,
+    command: &Command,
+    attributes: &UpsertWorkflowSearchAttributesCommandAttributes,
+    env: &mut Env<'_>,
+) -> Done {
+    let cause = Cause::BadSearchAttributes;
+    let Some(upserted) =
+        attributes.search_attributes.as_ref().filter(|attributes| !attributes.indexed_fields.is_empty())
+    else {
+        return Err(Trouble::fail(cause, "IndexedFields is not set on command."));
+    };
+    env.namespace.check_search_attributes(upserted).map_err(|error| Trouble::fail(cause, error))?;
+    step.write_full(
+        env,
+        Attributes::UpsertWorkflowSearchAttributesEventAttributes(
+            UpsertWorkflowSearchAttributesEventAttributes {
+                workflow_task_completed_event_id: completion.completed_event_id,
+                search_attributes: Some(upserted.clone()),
+            },
+        ),
+        command.user_metadata.clone(),
+        Vec::new(),
+    );
+    let mut row: AttributesRow = (*step.run.attributes).clone();
+    let merged = row.search_attributes.get_or_insert_with(SearchAttributes::default);
+    merge(&mut merged.indexed_fields, &upserted.indexed_fields);
+    env.namespace.check_search_attributes(merged).map_err(|error| Trouble::fail(cause, error))?;
+    step.put_attributes(row);
+    Ok(())
+}
+
+pub fn modify_properties(
+    step: &mut Step,
+    completion: &Completion<'_>,
+    command: &Command,
+    attributes: &ModifyWorkflowPropertiesCommandAttributes,
+    env: &mut Env<'_>,
+) -> Done {
+    let cause = Cause::BadModifyWorkflowPropertiesAttributes;
+    let Some(upserted) = attributes.upserted_memo.as_ref().filter(|memo| !memo.fields.is_empty()) else {
+        return Err(Trouble::fail(cause, "UpsertedMemo is not set on command."));
+    };
+    let mut row: AttributesRow = (*step.run.attributes).clone();
+    let memo = row.memo.get_or_insert_with(Memo::default);
+    merge(&mut memo.fields, &upserted.fields);
+    check_size(cause, "ModifyWorkflowPropertiesCommandAttributes.UpsertedMemo", memo.encoded_len(), env)?;
+    step.write_full(
+        env,
+        Attributes::WorkflowPropertiesModifiedEventAttributes(WorkflowPropertiesModifiedEventAttributes {
+            workflow_task_completed_event_id: completion.completed_event_id,
+            upserted_memo: Some(upserted.clone()),
+        }),
+        command.user_metadata.clone(),
+        Vec::new(),
+    );
+    step.put_attributes(row);
+    Ok(())
+}
+
+/// A null payload takes the key away.
+fn merge(into: &mut HashMap<String, Payload>, from: &HashMap<String, Payload>) {
+    for (key, payload) in from {
+        if is_null(payload) {
+            into.remove(key);
+        } else {
+            into.insert(key.clone(), payload.clone());
+        }
+    }
+}
+
+pub fn is_null(payload: &Payload) -> bool {
+    let encoding = payload.metadata.get("encoding").map(|bytes| bytes.as_ref());
+    match encoding {
+        Some(b"binary/null") | None => payload.data.is_empty(),
+        Some(_) => matches!(payload.data.as_ref(), b"null" | b"[]"),
+    }
+}

@@ -1,0 +1,90 @@
+//! The commands that close a run.
+
+use super::{Completion, Done, Trouble, check_payloads, check_size};
+use crate::env::Env;
+use crate::workflow::close::{self, Closing};
+use crate::workflow::step::Step;
+use prost::Message as _;
+use steadfast_api::v1::command::{
+    CancelWorkflowExecutionCommandAttributes, Command, CompleteWorkflowExecutionCommandAttributes,
+    ContinueAsNewWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes,
+};
+use steadfast_api::v1::enums::WorkflowTaskFailedCause as Cause;
+
+/// A run does not close over events that its workflow has not seen.
+fn nothing_unseen(step: &Step) -> Done {
+    if step.run.buffered.is_empty() {
+        return Ok(());
+    }
+    Err(Trouble::fail(Cause::UnhandledCommand, ""))
+}
+
+pub fn complete(
+    step: &mut Step,
+    completion: &Completion<'_>,
+    command: &Command,
+    attributes: &CompleteWorkflowExecutionCommandAttributes,
+    env: &mut Env<'_>,
+) -> Done {
+    nothing_unseen(step)?;
+    let cause = Cause::BadCompleteWorkflowExecutionAttributes;
+    check_payloads(
+        cause,
+        "CompleteWorkflowExecutionCommandAttributes.Result",
+        attributes.result.as_ref(),
+        env,
+    )?;
+    let closing = Closing::Completed { result: attributes.result.clone() };
+    close::by_command(step, closing, completion.completed_event_id, command.user_metadata.clone(), env);
+    Ok(())
+}
+
+pub fn fail(
+    step: &mut Step,
+    completion: &Completion<'_>,
+    command: &Command,
+    attributes: &FailWorkflowExecutionCommandAttributes,
+    env: &mut Env<'_>,
+) -> Done {
+    nothing_unseen(step)?;
+    let cause = Cause::BadFailWorkflowExecutionAttributes;
+    let Some(failure) = attributes.failure.clone() else {
+        return Err(Trouble::fail(cause, "Failure is not set on FailWorkflowExecutionCommand."));
+    };
+    check_size(cause, "FailWorkflowExecutionCommandAttributes.Failure", failure.encoded_len(), env)?;
+    let closing = Closing::Failed { failure };
+    close::by_command(step, closing, completion.completed_event_id, command.user_metadata.clone(), env);
+    Ok(())
+}
+
+pub fn cancel(
+    step: &mut Step,
+    completion: &Completion<'_>,
+    command: &Command,
+    attributes: &CancelWorkflowExecutionCommandAttributes,
+    env: &mut Env<'_>,
+) -> Done {
+    nothing_unseen(step)?;
+    let cause = Cause::BadCancelWorkflowExecutionAttributes;
+    check_payloads(
+        cause,
+        "CancelWorkflowExecutionCommandAttributes.Details",
+        attributes.details.as_ref(),
+        env,
+    )?;
+    let closing = Closing::Canceled { details: attributes.details.clone() };
+    close::by_command(step, closing, completion.completed_event_id, command.user_metadata.clone(), env);
+    Ok(())
+}
+
+pub fn continue_as_new(
+    step: &mut Step,
+    completion: &Completion<'_>,
+    command: &Command,
+    attributes: &ContinueAsNewWorkflowExecutionCommandAttributes,
+    env: &mut Env<'_>,
+) -> Done {
+    nothing_unseen(step)?;
+    let _ = (completion, command, attributes, env);
+    Err(Trouble::fail(Cause::FeatureDisabled, "ContinueAsNew is not built yet"))
+}

@@ -1,0 +1,210 @@
+//! The commands of a workflow task's completion, one file for each family.
+
+mod activity;
+mod attributes;
+mod child;
+mod close;
+mod external;
+mod marker;
+mod timer;
+
+pub use attributes::is_null;
+
+use super::completion::Completion;
+use super::step::Step;
+use super::update;
+use crate::env::Env;
+use crate::reject::Reject;
+use prost::Message as _;
+use steadfast_api::v1::command::{Command, command::Attributes};
+use steadfast_api::v1::common::Payloads;
+use steadfast_api::v1::enums::{CommandType, WorkflowTaskFailedCause as Cause};
+
+/// Why a completion is refused.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// The workflow task fails and is tried again.
+    Fail { cause: Cause, message: String },
+    /// The run cannot go on: what the command carries is too large.
+    Terminate { cause: Cause, message: String },
+}
+
+impl Trouble {
+    pub fn fail(cause: Cause, message: impl Into<String>) -> Trouble {
+        Trouble::Fail { cause, message: message.into() }
+    }
+
+    pub fn cause(&self) -> Cause {
+        match self {
+            Trouble::Fail { cause, .. } | Trouble::Terminate { cause, .. } => *cause,
+        }
+    }
+
+    pub fn text(&self) -> String {
+        match self {
+            Trouble::Fail { cause, message } | Trouble::Terminate { cause, message } => {
+                match message.as_str() {
+                    "" => format!("{cause:?}"),
+                    message => format!("{cause:?}: {message}"),
+                }
+            }
+        }
+    }
+}
+
+pub type Done = Result<(), Trouble>;
+
+fn is_close(command: &Command) -> bool {
+    use CommandType::*;
+    matches!(
+        command.command_type(),
+        CompleteWorkflowExecution
+            | FailWorkflowExecution
+            | CancelWorkflowExecution
+            | ContinueAsNewWorkflowExecution
+    )
+}
+
+/// A command after the one that closes the run, or of a type that nobody knows: the answer is an error, and nothing
+/// else happens.
+pub fn check_sequence(commands: &[Command]) -> Result<(), Reject> {
+    let names = || commands.iter().map(|c| format!("{:?}", c.command_type())).collect::<Vec<_>>().join(", ");
+    for (index, command) in commands.iter().enumerate() {
+        if is_close(command) && index + 1 != commands.len() {
+            return Err(Reject::invalid(format!(
+                "invalid command sequence: [{}], command {:?} must be the last command.",
+                names(),
+                command.command_type()
+            )));
+        }
+        if CommandType::try_from(command.command_type).unwrap_or_default() == CommandType::Unspecified {
+            return Err(Reject::invalid(format!("Unknown command type: {}", command.command_type)));
+        }
+    }
+    Ok(())
+}
+
+pub fn run(step: &mut Step, completion: &mut Completion<'_>, env: &mut Env<'_>) -> Done {
+    for command in &completion.input.commands {
+        one(step, completion, command, env)?;
+    }
+    Ok(())
+}
+
+fn one(step: &mut Step, completion: &mut Completion<'_>, command: &Command, env: &mut Env<'_>) -> Done {
+    use Attributes::*;
+    let missing =
+        |cause: Cause| Trouble::fail(cause, format!("{:?} attributes are not set.", command.command_type()));
+    match (command.command_type(), command.attributes.as_ref()) {
+        (CommandType::ScheduleActivityTask, Some(ScheduleActivityTaskCommandAttributes(a))) => {
+            activity::schedule(step, completion, command, a, env)
+        }
+        (CommandType::RequestCancelActivityTask, Some(RequestCancelActivityTaskCommandAttributes(a))) => {
+            activity::request_cancel(step, completion, a, env)
+        }
+        (CommandType::StartTimer, Some(StartTimerCommandAttributes(a))) => {
+            timer::start(step, completion, command, a, env)
+        }
+        (CommandType::CancelTimer, Some(CancelTimerCommandAttributes(a))) => {
+            timer::cancel(step, completion, a, env)
+        }
+        (CommandType::RecordMarker, Some(RecordMarkerCommandAttributes(a))) => {
+            marker::record(step, completion, command, a, env)
+        }
+        (
+            CommandType::UpsertWorkflowSearchAttributes,
+            Some(UpsertWorkflowSearchAttributesCommandAttributes(a)),
+        ) => attributes::upsert(step, completion, command, a, env),
+        (CommandType::ModifyWorkflowProperties, Some(ModifyWorkflowPropertiesCommandAttributes(a))) => {
+            attributes::modify_properties(step, completion, command, a, env)
+        }
+        (CommandType::CompleteWorkflowExecution, Some(CompleteWorkflowExecutionCommandAttributes(a))) => {
+            close::complete(step, completion, command, a, env)
+        }
+        (CommandType::FailWorkflowExecution, Some(FailWorkflowExecutionCommandAttributes(a))) => {
+            close::fail(step, completion, command, a, env)
+        }
+        (CommandType::CancelWorkflowExecution, Some(CancelWorkflowExecutionCommandAttributes(a))) => {
+            close::cancel(step, completion, command, a, env)
+        }
+        (
+            CommandType::ContinueAsNewWorkflowExecution,
+            Some(ContinueAsNewWorkflowExecutionCommandAttributes(a)),
+        ) => close::continue_as_new(step, completion, command, a, env),
+        (CommandType::StartChildWorkflowExecution, Some(StartChildWorkflowExecutionCommandAttributes(a))) => {
+            child::start(step, completion, command, a, env)
+        }
+        (
+            CommandType::SignalExternalWorkflowExecution,
+            Some(SignalExternalWorkflowExecutionCommandAttributes(a)),
+        ) => external::signal(step, completion, command, a, env),
+        (
+            CommandType::RequestCancelExternalWorkflowExecution,
+            Some(RequestCancelExternalWorkflowExecutionCommandAttributes(a)),
+        ) => external::cancel(step, completion, command, a, env),
+        (CommandType::ProtocolMessage, Some(ProtocolMessageCommandAttributes(a))) => {
+            update::message_command(step, completion, &a.message_id, env)
+        }
+        (CommandType::ScheduleNexusOperation | CommandType::RequestCancelNexusOperation, Some(_)) => {
+            Err(Trouble::fail(Cause::FeatureDisabled, "Nexus operations are not built yet"))
+        }
+        (kind, _) => Err(missing(cause_of(kind))),
+    }
+}
+
+fn cause_of(kind: CommandType) -> Cause {
+    match kind {
+        CommandType::ScheduleActivityTask => Cause::BadScheduleActivityAttributes,
+        CommandType::RequestCancelActivityTask => Cause::BadRequestCancelActivityAttributes,
+        CommandType::StartTimer => Cause::BadStartTimerAttributes,
+        CommandType::CancelTimer => Cause::BadCancelTimerAttributes,
+        CommandType::RecordMarker => Cause::BadRecordMarkerAttributes,
+        CommandType::CompleteWorkflowExecution => Cause::BadCompleteWorkflowExecutionAttributes,
+        CommandType::FailWorkflowExecution => Cause::BadFailWorkflowExecutionAttributes,
+        CommandType::CancelWorkflowExecution => Cause::BadCancelWorkflowExecutionAttributes,
+        CommandType::ContinueAsNewWorkflowExecution => Cause::BadContinueAsNewAttributes,
+        CommandType::StartChildWorkflowExecution => Cause::BadStartChildExecutionAttributes,
+        CommandType::SignalExternalWorkflowExecution => Cause::BadSignalWorkflowExecutionAttributes,
+        CommandType::RequestCancelExternalWorkflowExecution => {
+            Cause::BadRequestCancelExternalWorkflowExecutionAttributes
+        }
+        CommandType::UpsertWorkflowSearchAttributes => Cause::BadSearchAttributes,
+        CommandType::ModifyWorkflowProperties => Cause::BadModifyWorkflowPropertiesAttributes,
+        CommandType::ProtocolMessage => Cause::BadUpdateWorkflowExecutionMessage,
+        CommandType::ScheduleNexusOperation => Cause::BadScheduleNexusOperationAttributes,
+        CommandType::RequestCancelNexusOperation => Cause::BadRequestCancelNexusOperationAttributes,
+        CommandType::Unspecified => Cause::UnhandledCommand,
+    }
+}
+
+/// Payloads that are too large end the run: retrying the task would send them again.
+pub fn check_size(cause: Cause, what: &str, size: usize, env: &Env<'_>) -> Done {
+    if size <= env.limits.blob_bytes {
+        return Ok(());
+    }
+    Err(Trouble::Terminate { cause, message: format!("{what} exceeds size limit.") })
+}
+
+pub fn check_payloads(cause: Cause, what: &str, payloads: Option<&Payloads>, env: &Env<'_>) -> Done {
+    check_size(cause, what, payloads.map_or(0, |payloads| payloads.encoded_len()), env)
+}
+
+pub fn check_id(cause: Cause, what: &str, id: &str, env: &Env<'_>) -> Done {
+    if id.is_empty() {
+        return Err(Trouble::fail(cause, format!("{what} is not set on command.")));
+    }
+    check_length(cause, what, id, env)
+}
+
+pub fn check_length(cause: Cause, what: &str, id: &str, env: &Env<'_>) -> Done {
+    if id.len() > env.limits.id_bytes {
+        return Err(Trouble::fail(cause, format!("{what} exceeds length limit.")));
+    }
+    Ok(())
+}
+
+/// A duration of a command in nanoseconds.
+pub fn nanos(cause: Cause, what: &str, duration: Option<&prost_types::Duration>) -> Result<i64, Trouble> {
+    crate::duration::nanos(duration)
+        .map_err(|error| Trouble::fail(cause, format!("A valid {what} is not set on command: {error}.")))
+}

@@ -1,0 +1,250 @@
+//! A worker completes the workflow task.
+//!
+//! The order is: token, WorkflowTaskCompleted, stickiness, commands one by one, messages, the next task. The first bad
+//! command undoes all of it and fails the task instead; the worker hears INVALID_ARGUMENT and the failure is kept.
+
+use super::commands::{self, Trouble};
+use super::events::Attributes;
+use super::input::{CompleteWorkflowTask, StartWorkflowTask, WorkflowTaskToken};
+use super::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
+use super::rows::WorkflowTaskRow;
+use super::step::Step;
+use super::{close, failure, query, reset_points, task, task_failure, task_start, update};
+use crate::decision::Reply;
+use crate::env::Env;
+use crate::key::Time;
+use crate::reject::Reject;
+use steadfast_api::v1::enums::{TimeoutType, WorkflowTaskFailedCause as Cause};
+use steadfast_api::v1::history::WorkflowTaskCompletedEventAttributes;
+
+/// What the commands of one completion share.
+pub struct Completion<'a> {
+    pub input: &'a CompleteWorkflowTask,
+    pub completed_event_id: i64,
+    /// Someone must look at what the commands did: an activity was cancelled before it started.
+    pub new_task_needed: bool,
+    /// Activities that the worker may run right away: scheduled event ids.
+    pub eager: Vec<i64>,
+    /// Messages that commands have placed in the order of events, by id.
+    pub messages_done: Vec<String>,
+    /// Children that this very completion starts.
+    pub children_started: Vec<String>,
+}
+
+pub fn check_token(step: &Step, token: &WorkflowTaskToken) -> Result<WorkflowTaskRow, Reject> {
+    step.run
+        .started_task()
+        .filter(|_| step.run.is_open())
+        .filter(|task| task.scheduled_event_id == token.scheduled_event_id)
+        .filter(|task| task.started_event_id == token.started_event_id)
+        .filter(|task| task.attempt == token.attempt && task.started_time == token.started_time)
+        .cloned()
+        .ok_or_else(Reject::no_task)
+}
+
+/// An `Ok(Err(..))` refuses the completion, but what it led to (a failed task, a terminated run) stays.
+pub fn apply(
+    step: &mut Step,
+    input: &CompleteWorkflowTask,
+    env: &mut Env<'_>,
+) -> Result<Result<Reply, Reject>, Reject> {
+    let row = check_token(step, &input.token)?;
+    if step.run.is_paused() && input.force_create_task {
+        return Err(Reject::FailedPrecondition(
+            "Workflow is paused. Cannot create a new workflow task.".into(),
+        ));
+    }
+    commands::check_sequence(&input.commands)?;
+    let before = step.clone();
+
+    let heartbeat = input.force_create_task && input.commands.is_empty() && input.messages.is_empty();
+    if heartbeat
+        && step.now(env).since(Time(row.original_scheduled_time)) > env.limits.workflow_task_heartbeat
+    {
+        task_failure::time_out(step, TimeoutType::StartToClose, env);
+        return Ok(Err(Reject::not_found("workflow task heartbeat timeout")));
+    }
+    let nothing_written = row.speculative && update::leaves_no_trace(step, input);
+    if nothing_written {
+        return Ok(Ok(discard(step, input, env)));
+    }
+
+    let mut completion = Completion {
+        input,
+        completed_event_id: 0,
+        new_task_needed: false,
+        eager: Vec::new(),
+        messages_done: Vec::new(),
+        children_started: Vec::new(),
+    };
+    completion.completed_event_id = write_completed(step, &row, input, env);
+    task::set_sticky(step, input.sticky.as_ref());
+    task_failure::clear_problems(step);
+    reset_points::add(step, input, completion.completed_event_id, env);
+    let done = commands::run(step, &mut completion, env)
+        .and_then(|()| update::rest_of_messages(step, &mut completion, env));
+    if let Err(trouble) = done {
+        return Ok(Err(refuse(step, before, &row, trouble, input, env)));
+    }
+    query::answer(step, &input.query_results);
+    if step.run.is_open() && !heartbeat {
+        update::reject_unprocessed(step, env);
+    }
+    let activities = eager_activities(step, &completion, env);
+    let original = if heartbeat { row.original_scheduled_time } else { step.now(env).0 };
+    let new_task = next_task(step, input, completion.new_task_needed, original, env);
+    if step.run.core.task.is_none() {
+        query::dispatch_rest(step);
+    }
+    Ok(Ok(WorkflowReply::WorkflowTaskCompleted { new_task, activities, reset_history_event_id: 0 }.into()))
+}
+
+/// A speculative task of which nothing came leaves no events, and the SDK goes back to where it was before.
+fn discard(step: &mut Step, input: &CompleteWorkflowTask, env: &mut Env<'_>) -> Reply {
+    let back_to = step.run.core.last_completed_started_id;
+    task::drop_task(step);
+    update::process_rejections(step, input);
+    update::reject_unprocessed(step, env);
+    query::answer(step, &input.query_results);
+    let new_task = next_task(step, input, false, step.now(env).0, env);
+    if step.run.core.task.is_none() {
+        query::dispatch_rest(step);
+    }
+    WorkflowReply::WorkflowTaskCompleted { new_task, activities: Vec::new(), reset_history_event_id: back_to }
+        .into()
+}
+
+fn write_completed(
+    step: &mut Step,
+    row: &WorkflowTaskRow,
+    input: &CompleteWorkflowTask,
+    env: &mut Env<'_>,
+) -> i64 {
+    let mut row = row.clone();
+    task::drop_task(step);
+    if row.transient {
+        let mut scheduled =
+            step.make(env, task::scheduled_event(step, row.attempt, row.timeout), None, vec![]);
+        scheduled.event_time = Some(Time(row.scheduled_time).timestamp());
+        row.scheduled_event_id = step.append(scheduled);
+        let mut started = step.make(env, task_start::started_event(&row), None, vec![]);
+        started.event_time = Some(Time(row.started_time).timestamp());
+        row.started_event_id = step.append(started);
+        step.cut();
+    }
+    let request = &input.request;
+    let deployment = request.deployment_options.as_ref();
+    let id = step.write(
+        env,
+        Attributes::WorkflowTaskCompletedEventAttributes(WorkflowTaskCompletedEventAttributes {
+            scheduled_event_id: row.scheduled_event_id,
+            started_event_id: row.started_event_id,
+            identity: input.identity.clone(),
+            binary_checksum: input.binary_checksum.clone(),
+            worker_version: request.worker_version_stamp.clone(),
+            sdk_metadata: input.sdk_metadata.clone(),
+            metering_metadata: request.metering_metadata,
+            deployment: request.deployment.clone(),
+            versioning_behavior: request.versioning_behavior,
+            worker_deployment_name: deployment.map(|d| d.deployment_name.clone()).unwrap_or_default(),
+            ..WorkflowTaskCompletedEventAttributes::default()
+        }),
+    );
+    let core = &mut step.run.core;
+    core.last_completed_started_id = row.started_event_id;
+    core.next_attempt = 1;
+    core.close_attempted = false;
+    core.last_build_id = input.build_id.clone();
+    step.run.volatile.events_since_completion = 0;
+    id
+}
+
+/// Undoes the completion and does instead what its trouble asks for.
+fn refuse(
+    step: &mut Step,
+    before: Step,
+    row: &WorkflowTaskRow,
+    trouble: Trouble,
+    input: &CompleteWorkflowTask,
+    env: &mut Env<'_>,
+) -> Reject {
+    *step = before;
+    let reject = Reject::invalid(trouble.text());
+    match trouble {
+        Trouble::Terminate { .. } => {
+            let reason = trouble.text();
+            let failure = failure::server(reason.clone(), false);
+            task_failure::fail(step, trouble.cause(), Some(failure), &input.identity, "", env);
+            close::terminate(step, &reason, None, "history-service", Vec::new(), env);
+        }
+        Trouble::Fail { cause, .. } => {
+            // A repeated failure changes nothing: the task stays started until it times out, which is the backoff.
+            if row.attempt > 1 && cause != Cause::UnhandledCommand {
+                return reject;
+            }
+            let failure = failure::server(trouble.text(), false);
+            task_failure::fail(step, cause, Some(failure), &input.identity, &input.binary_checksum, env);
+            step.run.core.close_attempted = cause == Cause::UnhandledCommand;
+            update::abort_sent(step, cause);
+            task::ensure(step, env);
+        }
+    }
+    reject
+}
+
+fn eager_activities(step: &mut Step, completion: &Completion<'_>, env: &mut Env<'_>) -> Vec<StartedActivity> {
+    if !step.run.is_open() || step.run.is_paused() {
+        return Vec::new();
+    }
+    let identity = &completion.input.identity;
+    completion
+        .eager
+        .iter()
+        .filter_map(|id| super::activity_start::start_eagerly(step, *id, identity, env))
+        .collect()
+}
+
+/// Schedules what comes next, and hands it out at once if the worker wants that.
+fn next_task(
+    step: &mut Step,
+    input: &CompleteWorkflowTask,
+    needed: bool,
+    original: i64,
+    env: &mut Env<'_>,
+) -> Option<StartedWorkflowTask> {
+    if !step.run.is_open() || step.run.is_paused() {
+        return None;
+    }
+    let buffered = !step.run.buffered.is_empty();
+    let unsent_queries = !step.run.volatile.queries.is_empty() && input.return_new_task;
+    if needed || buffered || input.force_create_task {
+        task::schedule(step, env, original);
+    } else if update::waiting(step) {
+        if input.return_new_task {
+            task::schedule_speculative(step, env)
+        } else {
+            task::schedule(step, env, original)
+        }
+    } else {
+        let _ = unsent_queries;
+        return None;
+    }
+    if !input.return_new_task {
+        return None;
+    }
+    let stamp = step.run.core.task.as_ref().map_or(0, |task| task.stamp);
+    let start = StartWorkflowTask {
+        scheduled_event_id: 0,
+        stamp,
+        identity: input.identity.clone(),
+        request_id: env.ids.uuid().to_string(),
+        // The worker that asks has the run in its cache, sticky or not: it gets the new events only.
+        sticky: true,
+        build_id: input.build_id.clone(),
+        deployment_name: String::new(),
+    };
+    match task_start::begin(step, &start, env) {
+        WorkflowReply::WorkflowTask(task) => Some(task),
+        _ => None,
+    }
+}

@@ -1,0 +1,339 @@
+//! A workflow is started: the id policies are settled, then the run gets its first events.
+
+use super::events::Attributes;
+use super::input::{Start, StartWorkflowTask};
+use super::reply::{Started, WorkflowReply};
+use super::rows::{AttributesRow, ParentRow, RequestIdRow, StartRow};
+use super::state::Run;
+use super::step::Step;
+use super::{close, links, task, task_start};
+use crate::decision::{Decision, Reply};
+use crate::duration;
+use crate::env::Env;
+use crate::key::EntityKey;
+use crate::reject::Reject;
+use steadfast_api::v1::common::{SearchAttributes, WorkflowExecution, WorkflowType};
+use steadfast_api::v1::enums::{
+    ContinueAsNewInitiator, EventType, TaskQueueKind, WorkflowExecutionStatus as Status,
+    WorkflowIdConflictPolicy as Conflict, WorkflowIdReusePolicy as Reuse,
+};
+use steadfast_api::v1::history::{
+    WorkflowExecutionOptionsUpdatedEventAttributes, WorkflowExecutionStartedEventAttributes,
+};
+use steadfast_api::v1::taskqueue::TaskQueue;
+use uuid::Uuid;
+
+/// What the id policies say.
+pub enum Settled {
+    New,
+    /// A new run, after this one was terminated.
+    Replace(Step),
+    /// No new run: the caller gets the one there is.
+    Existing(Reply),
+    /// The same, and the request is attached to it.
+    Attach(Step),
+}
+
+pub fn apply(
+    entity: &EntityKey,
+    current: Option<&Run>,
+    start: &Start,
+    env: &mut Env<'_>,
+) -> Result<Decision, Reject> {
+    let terminated = match settle(entity, current, start, env)? {
+        Settled::Existing(reply) => return Ok(Decision::reply(reply)),
+        Settled::Attach(step) => return Ok(attach(step, start, env)),
+        Settled::Replace(old) => Some(old),
+        Settled::New => None,
+    };
+    let mut step = begin(entity, start, current.map(|run| run.id), env);
+    let eager = first_task(&mut step, start, env);
+    let started = Started {
+        run_id: step.key.run,
+        started: true,
+        status: Status::Running,
+        first_run_id: step.run.start.first_run_id.clone(),
+        link: Some(links::to_event(&step.key, 1, EventType::WorkflowExecutionStarted, env)),
+        eager_task: eager,
+    };
+    Ok(combine(terminated, step).finish(Ok(WorkflowReply::Started(started).into())))
+}
+
+/// The decision about the old run comes first, the new one follows it.
+pub fn combine(terminated: Option<Step>, new: Step) -> Step {
+    match terminated {
+        Some(mut old) => {
+            old.successor = Some(Box::new(new));
+            old
+        }
+        None => new,
+    }
+}
+
+/// Request ids first, then the policy for a running workflow, then the one for a closed workflow.
+pub fn settle(
+    entity: &EntityKey,
+    current: Option<&Run>,
+    start: &Start,
+    env: &mut Env<'_>,
+) -> Result<Settled, Reject> {
+    let Some(run) = current else { return Ok(Settled::New) };
+    let key = entity.run(run.id);
+    if let Some(row) = run.request_ids.get(&start.request_id) {
+        let by_start = row.event_type == EventType::WorkflowExecutionStarted as i32;
+        let link = if by_start {
+            links::to_event(&key, 1, EventType::WorkflowExecutionStarted, env)
+        } else {
+            links::to_request(&key, &start.request_id, EventType::WorkflowExecutionOptionsUpdated, env)
+        };
+        return Ok(Settled::Existing(existing(run, by_start, Some(link))));
+    }
+    if run.is_open() {
+        return match start.conflict {
+            Conflict::UseExisting if start.on_conflict.is_some() => {
+                Ok(Settled::Attach(Step::on(entity, run)))
+            }
+            Conflict::UseExisting => {
+                let link = links::to_event(&key, 1, EventType::WorkflowExecutionStarted, env);
+                Ok(Settled::Existing(existing(run, false, Some(link))))
+            }
+            Conflict::TerminateExisting => Ok(Settled::Replace(replaced(entity, run, env))),
+            _ => Err(already(run, start, "Workflow execution is already running", entity)),
+        };
+    }
+    let allowed = match start.reuse {
+        Reuse::AllowDuplicateFailedOnly => {
+            matches!(run.status(), Status::Failed | Status::Canceled | Status::Terminated | Status::TimedOut)
+        }
+        Reuse::RejectDuplicate => false,
+        _ => true,
+    };
+    if allowed {
+        return Ok(Settled::New);
+    }
+    let failed_only = start.reuse == Reuse::AllowDuplicateFailedOnly;
+    let text = if failed_only {
+        "Workflow execution already finished successfully"
+    } else {
+        "Workflow execution already finished"
+    };
+    Err(already(run, start, text, entity))
+}
+
+fn existing(run: &Run, started: bool, link: Option<steadfast_api::v1::common::Link>) -> Reply {
+    WorkflowReply::Started(Started {
+        run_id: run.id,
+        started,
+        status: run.status(),
+        first_run_id: run.start.first_run_id.clone(),
+        link,
+        eager_task: None,
+    })
+    .into()
+}
+
+fn already(run: &Run, start: &Start, text: &str, entity: &EntityKey) -> Reject {
+    let _ = start;
+    Reject::AlreadyStarted {
+        message: format!("{text}. WorkflowId: {}, RunId: {}.", entity.id, run.id),
+        start_request_id: run.start.request_id.clone(),
+        run_id: run.id,
+    }
+}
+
+fn replaced(entity: &EntityKey, run: &Run, env: &mut Env<'_>) -> Step {
+    let mut old = Step::on(entity, run);
+    close::terminate(
+        &mut old,
+        "TerminateIfRunning WorkflowIdReusePolicy",
+        None,
+        "history-service",
+        Vec::new(),
+        env,
+    );
+    old
+}
+
+/// The request joins the run that is there, with its callbacks and links.
+fn attach(mut step: Step, start: &Start, env: &mut Env<'_>) -> Decision {
+    let options = start.on_conflict.unwrap_or_default();
+    let attributes = WorkflowExecutionOptionsUpdatedEventAttributes {
+        attached_request_id: if options.attach_request_id { start.request_id.clone() } else { String::new() },
+        attached_completion_callbacks: if options.attach_completion_callbacks {
+            start.callbacks.clone()
+        } else {
+            Vec::new()
+        },
+        identity: start.identity.clone(),
+        ..WorkflowExecutionOptionsUpdatedEventAttributes::default()
+    };
+    let links = if options.attach_links { start.links.clone() } else { Vec::new() };
+    if options.attach_request_id {
+        step.put_request_id(RequestIdRow {
+            request_id: start.request_id.clone(),
+            event_type: EventType::WorkflowExecutionOptionsUpdated as i32,
+            event_id: 0,
+        });
+    }
+    let event =
+        step.make(env, Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(attributes), None, links);
+    step.record_event(event);
+    let link =
+        links::to_request(&step.key, &start.request_id, EventType::WorkflowExecutionOptionsUpdated, env);
+    let reply = existing(&step.run, false, Some(link));
+    step.finish(Ok(reply))
+}
+
+/// The new run with its first event; no workflow task yet.
+pub fn begin(entity: &EntityKey, start: &Start, previous: Option<Uuid>, env: &mut Env<'_>) -> Step {
+    let id = env.ids.run_id(env.now, previous);
+    let first_run = id.to_string();
+    let backoff = start.start_delay;
+    let parent = start.parent.as_ref();
+    let row = StartRow {
+        workflow_type: start.workflow_type.clone(),
+        task_queue: start.task_queue.clone(),
+        execution_timeout: start.execution_timeout,
+        run_timeout: start.run_timeout,
+        task_timeout: start.task_timeout,
+        retry_policy: start.retry_policy.clone(),
+        cron: start.cron.clone(),
+        attempt: 1,
+        first_run_id: first_run.clone(),
+        parent: parent.map(|parent| ParentRow {
+            namespace: parent.namespace.clone(),
+            namespace_id: parent.namespace_id.as_bytes().to_vec(),
+            workflow_id: parent.workflow_id.clone(),
+            run_id: parent.run_id.clone(),
+            initiated_event_id: parent.initiated_event_id,
+        }),
+        root_workflow_id: parent.map_or_else(|| entity.id.to_string(), |p| p.root_workflow_id.clone()),
+        root_run_id: parent.map_or_else(|| first_run.clone(), |p| p.root_run_id.clone()),
+        user_metadata: start.user_metadata.clone(),
+        priority: start.priority.clone(),
+        request_id: start.request_id.clone(),
+        callbacks: start.callbacks.clone(),
+        links: start.links.clone(),
+        has_last_result: start.last_result.is_some(),
+        ..StartRow::default()
+    };
+    let search_attributes = start.search_attributes.clone().map(without_nulls);
+    let attributes = AttributesRow { memo: start.memo.clone(), search_attributes: search_attributes.clone() };
+    let mut step = Step::on(entity, &Run::new(id, row, attributes));
+    step.put_everything();
+    set_times(&mut step, start, backoff, env);
+    let event = started_event(&step, start, &first_run, backoff, search_attributes, env);
+    step.write_full(env, event, start.user_metadata.clone(), start.links.clone());
+    step.put_request_id(RequestIdRow {
+        request_id: start.request_id.clone(),
+        event_type: EventType::WorkflowExecutionStarted as i32,
+        event_id: 1,
+    });
+    step
+}
+
+fn without_nulls(mut attributes: SearchAttributes) -> SearchAttributes {
+    attributes.indexed_fields.retain(|_, payload| !super::commands::is_null(payload));
+    attributes
+}
+
+fn set_times(step: &mut Step, start: &Start, backoff: i64, env: &Env<'_>) {
+    let now = env.now;
+    let core = &mut step.run.core;
+    core.start_time = now.0;
+    core.execution_time = now.plus(backoff).0;
+    if start.execution_timeout > 0 {
+        core.execution_expiry = now.plus(start.execution_timeout).0;
+    }
+    if start.run_timeout > 0 {
+        let expiry = now.plus(backoff).plus(start.run_timeout).0;
+        core.run_expiry = if core.execution_expiry != 0 { expiry.min(core.execution_expiry) } else { expiry };
+    }
+    if backoff > 0 {
+        core.backoff_until = now.plus(backoff).0;
+    }
+    core.versioning_override = start.versioning_override.clone();
+}
+
+fn started_event(
+    step: &Step,
+    start: &Start,
+    first_run: &str,
+    backoff: i64,
+    search_attributes: Option<SearchAttributes>,
+    env: &Env<'_>,
+) -> Attributes {
+    let _ = env;
+    let parent = start.parent.as_ref();
+    let execution = |id: &str, run: &str| WorkflowExecution { workflow_id: id.into(), run_id: run.into() };
+    let initiator = if start.cron.is_empty() {
+        ContinueAsNewInitiator::Unspecified
+    } else {
+        ContinueAsNewInitiator::CronSchedule
+    };
+    let expiry = crate::key::Time(step.run.core.execution_expiry);
+    Attributes::WorkflowExecutionStartedEventAttributes(WorkflowExecutionStartedEventAttributes {
+        workflow_type: Some(WorkflowType { name: start.workflow_type.clone() }),
+        parent_workflow_namespace: parent.map(|p| p.namespace.clone()).unwrap_or_default(),
+        parent_workflow_namespace_id: parent.map(|p| p.namespace_id.to_string()).unwrap_or_default(),
+        parent_workflow_execution: parent.map(|p| execution(&p.workflow_id, &p.run_id)),
+        parent_initiated_event_id: parent.map_or(0, |p| p.initiated_event_id),
+        root_workflow_execution: Some(execution(
+            &step.run.start.root_workflow_id,
+            &step.run.start.root_run_id,
+        )),
+        task_queue: Some(TaskQueue {
+            name: start.task_queue.clone(),
+            kind: TaskQueueKind::Normal as i32,
+            normal_name: String::new(),
+        }),
+        input: start.input.clone(),
+        workflow_execution_timeout: duration::proto(start.execution_timeout),
+        workflow_run_timeout: duration::proto(start.run_timeout),
+        workflow_task_timeout: duration::proto(start.task_timeout),
+        initiator: initiator as i32,
+        continued_failure: start.continued_failure.clone(),
+        last_completion_result: start.last_result.clone(),
+        original_execution_run_id: first_run.to_owned(),
+        identity: start.identity.clone(),
+        first_execution_run_id: first_run.to_owned(),
+        retry_policy: start.retry_policy.clone(),
+        attempt: 1,
+        workflow_execution_expiration_time: expiry.if_set().map(|time| time.timestamp()),
+        cron_schedule: start.cron.clone(),
+        first_workflow_task_backoff: duration::proto(backoff),
+        memo: start.memo.clone(),
+        search_attributes,
+        header: start.header.clone(),
+        workflow_id: step.key.entity.id.to_string(),
+        completion_callbacks: start.callbacks.clone(),
+        versioning_override: start.versioning_override.clone(),
+        priority: start.priority.clone(),
+        eager_execution_accepted: start.eager && backoff == 0,
+        ..WorkflowExecutionStartedEventAttributes::default()
+    })
+}
+
+/// The first workflow task: now, unless the run waits, and given to the caller if it asked for that and can have it.
+pub fn first_task(
+    step: &mut Step,
+    start: &Start,
+    env: &mut Env<'_>,
+) -> Option<Box<super::reply::StartedWorkflowTask>> {
+    if step.run.core.backoff_until != 0 {
+        return None;
+    }
+    task::ensure(step, env);
+    let worker = start.eager_worker.as_ref().filter(|_| start.eager)?;
+    let begin = StartWorkflowTask {
+        stamp: step.run.core.task.as_ref().map_or(0, |task| task.stamp),
+        identity: worker.identity.clone(),
+        request_id: start.request_id.clone(),
+        build_id: worker.build_id.clone(),
+        ..StartWorkflowTask::default()
+    };
+    match task_start::begin(step, &begin, env) {
+        WorkflowReply::WorkflowTask(task) => Some(Box::new(task)),
+        _ => None,
+    }
+}

@@ -1,0 +1,169 @@
+//! A workflow task fails or times out, and the next attempt is scheduled at once.
+
+use super::events::Attributes;
+use super::input::FailWorkflowTask;
+use super::rows::{AttributesRow, TaskFailureRow, WorkflowTaskRow};
+use super::step::Step;
+use super::{close, completion, failure, task, task_start};
+use crate::decision::Reply;
+use crate::env::Env;
+use crate::key::Time;
+use crate::reject::Reject;
+use bytes::Bytes;
+use steadfast_api::v1::common::{Payload, SearchAttributes};
+use steadfast_api::v1::enums::{TimeoutType, WorkflowTaskFailedCause as Cause};
+use steadfast_api::v1::failure::Failure;
+use steadfast_api::v1::history::{WorkflowTaskFailedEventAttributes, WorkflowTaskTimedOutEventAttributes};
+
+/// The search attribute that says that a run's workflow task keeps failing.
+const REPORTED_PROBLEMS: &str = "TemporalReportedProblems";
+
+/// What an SDK reports.
+pub fn apply(step: &mut Step, failed: &FailWorkflowTask, env: &mut Env<'_>) -> Result<Reply, Reject> {
+    completion::check_token(step, &failed.token)?;
+    let failure = failed.failure.clone().map(|failure| failure::limited(failure, env.limits.blob_bytes));
+    if failed.cause == Cause::GrpcMessageTooLarge {
+        fail(step, Cause::ForceCloseCommand, failure, &failed.identity, &failed.binary_checksum, env);
+        close::terminate(step, "GrpcMessageTooLarge", None, "history-service", Vec::new(), env);
+        return Ok(Reply::Done);
+    }
+    fail(step, failed.cause, failure, &failed.identity, &failed.binary_checksum, env);
+    task::ensure(step, env);
+    Ok(Reply::Done)
+}
+
+/// Ends the started task as failed. The caller schedules the next one, or closes the run.
+pub fn fail(
+    step: &mut Step,
+    cause: Cause,
+    failure: Option<Failure>,
+    identity: &str,
+    binary_checksum: &str,
+    env: &mut Env<'_>,
+) {
+    let Some(row) = end(step, env) else { return };
+    if !row.transient || row.speculative {
+        let attributes = WorkflowTaskFailedEventAttributes {
+            scheduled_event_id: row.scheduled_event_id,
+            started_event_id: row.started_event_id,
+            cause: cause as i32,
+            failure: failure.clone(),
+            identity: identity.to_owned(),
+            binary_checksum: binary_checksum.to_owned(),
+            ..WorkflowTaskFailedEventAttributes::default()
+        };
+        step.write(env, Attributes::WorkflowTaskFailedEventAttributes(attributes));
+    }
+    count_problem(step, &row, env);
+    let now = step.now(env).0;
+    step.run.core.task_failure =
+        Some(TaskFailureRow { cause: cause as i32, failure, time: now, timed_out: false });
+    if step.flush() || cause == Cause::ResetWorkflow || cause == Cause::UnhandledCommand {
+        step.run.core.next_attempt = 1;
+    }
+    problem_attribute(step, "WorkflowTaskFailed", &format!("WorkflowTaskFailedCause{cause:?}"), env);
+}
+
+/// Ends the task as timed out and schedules the next attempt.
+pub fn time_out(step: &mut Step, kind: TimeoutType, env: &mut Env<'_>) {
+    let Some(row) = end(step, env) else { return };
+    let started = kind == TimeoutType::StartToClose;
+    if !row.transient || row.speculative {
+        let attributes = WorkflowTaskTimedOutEventAttributes {
+            scheduled_event_id: row.scheduled_event_id,
+            started_event_id: if started { row.started_event_id } else { 0 },
+            timeout_type: kind as i32,
+        };
+        step.write(env, Attributes::WorkflowTaskTimedOutEventAttributes(attributes));
+    }
+    if started {
+        count_problem(step, &row, env);
+        let now = step.now(env).0;
+        // A worker that fell silent says less than one that failed before: keep what is known.
+        let known = step.run.core.task_failure.take();
+        step.run.core.task_failure =
+            Some(known.unwrap_or(TaskFailureRow { time: now, timed_out: true, ..TaskFailureRow::default() }));
+        problem_attribute(step, "WorkflowTaskTimedOut", "WorkflowTaskTimedOutCauseStartToClose", env);
+    } else {
+        // Nobody had it: the sticky worker is gone, or the speculative task found no worker.
+        task::clear_sticky(step);
+        step.run.core.next_attempt = 1;
+    }
+    if step.flush() {
+        step.run.core.next_attempt = 1;
+    }
+    task::ensure(step, env);
+}
+
+/// Takes the task off; a speculative one gets its events now, because something came of it.
+fn end(step: &mut Step, env: &mut Env<'_>) -> Option<WorkflowTaskRow> {
+    let mut row = task::drop_task(step)?;
+    if row.speculative {
+        let at = |time: i64| Some(Time(time).timestamp());
+        let mut scheduled =
+            step.make(env, task::scheduled_event(step, row.attempt, row.timeout), None, Vec::new());
+        scheduled.event_time = at(row.scheduled_time);
+        row.scheduled_event_id = step.append(scheduled);
+        if row.started_event_id != 0 {
+            let mut started = step.make(env, task_start::started_event(&row), None, Vec::new());
+            started.event_time = at(row.started_time);
+            row.started_event_id = step.append(started);
+            step.cut();
+        }
+    }
+    step.durable = true;
+    super::query::unsend(step);
+    super::update::unsend(step);
+    step.run.core.close_attempted = false;
+    Some(row)
+}
+
+/// A failure while sticky does not count: it may be the worker's cache, so the next worker gets the whole history.
+fn count_problem(step: &mut Step, row: &WorkflowTaskRow, _env: &Env<'_>) {
+    let was_sticky = task::clear_sticky(step);
+    step.run.core.next_attempt = if was_sticky { 1 } else { row.attempt.saturating_add(1) };
+    step.run.core.problems = step.run.core.problems.saturating_add(1);
+}
+
+fn problem_attribute(step: &mut Step, category: &str, cause: &str, env: &Env<'_>) {
+    if step.run.core.problems < env.limits.reported_problem_attempts {
+        return;
+    }
+    let data = format!("[\"category={category}\",\"cause={cause}\"]");
+    let known =
+        step.run.attributes.search_attributes.as_ref().and_then(|a| a.indexed_fields.get(REPORTED_PROBLEMS));
+    if known.is_some_and(|payload| payload.data == data.as_bytes()) {
+        return;
+    }
+    let payload = Payload {
+        metadata: [("encoding", "json/plain"), ("type", "KeywordList")]
+            .map(|(key, value)| (key.to_owned(), Bytes::from(value)))
+            .into(),
+        data: Bytes::from(data),
+        ..Payload::default()
+    };
+    let mut row: AttributesRow = (*step.run.attributes).clone();
+    let attributes = row.search_attributes.get_or_insert_with(SearchAttributes::default);
+    attributes.indexed_fields.insert(REPORTED_PROBLEMS.to_owned(), payload);
+    step.put_attributes(row);
+}
+
+/// A workflow task succeeded: the run has no problem any more.
+pub fn clear_problems(step: &mut Step) {
+    let core = &mut step.run.core;
+    core.problems = 0;
+    core.task_failure = None;
+    let reported = step
+        .run
+        .attributes
+        .search_attributes
+        .as_ref()
+        .is_some_and(|a| a.indexed_fields.contains_key(REPORTED_PROBLEMS));
+    if reported {
+        let mut row: AttributesRow = (*step.run.attributes).clone();
+        if let Some(attributes) = &mut row.search_attributes {
+            attributes.indexed_fields.remove(REPORTED_PROBLEMS);
+        }
+        step.put_attributes(row);
+    }
+}

@@ -1,0 +1,428 @@
+//! Workflow updates.
+//!
+//!     admitted ──sent to a worker──► sent ──accepted──► accepted ──► completed
+//!                                      └──rejected──► (forgotten: no event)
+//!
+//! Up to its acceptance an update is only in memory: a restart loses it, and the caller tries again. Accepted ones are
+//! rows. A state is told to nobody before the commit that made it.
+
+use super::commands::{Done, Trouble};
+use super::completion::Completion;
+use super::events::Attributes;
+use super::failure;
+use super::input::{CompleteWorkflowTask, Update};
+use super::reply::{UpdateReply, WorkflowReply};
+use super::rows::{UpdateRow, WorkflowTaskRow};
+use super::state::{PendingUpdate, UpdateWaiter};
+use super::step::Step;
+use super::task;
+use crate::decision::Reply;
+use crate::env::Env;
+use crate::key::CallerId;
+use crate::reject::Reject;
+use prost::Message as _;
+use std::sync::Arc;
+use steadfast_api::v1::enums::{
+    ResourceExhaustedCause, ResourceExhaustedScope, UpdateWorkflowExecutionLifecycleStage as Stage,
+    WorkflowTaskFailedCause as Cause,
+};
+use steadfast_api::v1::failure::Failure;
+use steadfast_api::v1::history::{
+    WorkflowExecutionUpdateAcceptedEventAttributes, WorkflowExecutionUpdateCompletedEventAttributes,
+};
+use steadfast_api::v1::protocol::{Message, message::SequencingId};
+use steadfast_api::v1::update::{Acceptance, Outcome, Rejection, Response, outcome::Value};
+
+const CAUSE: Cause = Cause::BadUpdateWorkflowExecutionMessage;
+
+pub fn apply(step: &mut Step, update: &Update, env: &mut Env<'_>) -> Result<Reply, Reject> {
+    let id = update.request.meta.as_ref().map(|meta| meta.update_id.clone()).unwrap_or_default();
+    if let Some(reply) = known(step, update.caller, &id, update.stage) {
+        return Ok(reply);
+    }
+    if !step.run.is_open() {
+        return Err(Reject::closed());
+    }
+    if step.run.is_paused() {
+        return Err(Reject::FailedPrecondition("Workflow is paused. Cannot update the workflow.".into()));
+    }
+    let task = step.run.core.task.as_ref();
+    if task.is_some_and(|task| task.attempt >= env.limits.failing_attempts) {
+        return Err(Reject::WorkflowNotReady(
+            "Unable to perform workflow execution update due to Workflow Task in failed state.".into(),
+        ));
+    }
+    if step.run.core.close_attempted && step.run.started_task().is_some() {
+        return Err(Reject::closing());
+    }
+    admit(step, update, id, env)?;
+    if step.run.core.task.is_none() && step.run.core.backoff_until == 0 {
+        task::schedule_speculative(step, env);
+    }
+    Ok(Reply::Wait)
+}
+
+fn admit(step: &mut Step, update: &Update, id: String, env: &Env<'_>) -> Result<(), Reject> {
+    let bytes = update.request.encoded_len();
+    let open = step.run.updates.values().filter(|row| row.completed_event_id == 0).count();
+    let pending = &step.run.volatile.updates;
+    let in_flight = open + pending.len();
+    let in_flight_bytes = pending.iter().map(|update| update.bytes).sum::<usize>() + bytes;
+    if in_flight >= env.limits.updates_in_flight || in_flight_bytes > env.limits.updates_in_flight_bytes {
+        return Err(Reject::ResourceExhausted {
+            message: format!(
+                "limit on number of concurrent in-flight updates has been reached ({})",
+                env.limits.updates_in_flight
+            ),
+            cause: ResourceExhaustedCause::ConcurrentLimit,
+            scope: ResourceExhaustedScope::Namespace,
+        });
+    }
+    if step.run.core.updates >= env.limits.updates_total {
+        return Err(Reject::FailedPrecondition(format!(
+            "The limit on the total number of distinct updates in this workflow has been reached ({}). Make sure any duplicate updates share an Update ID so the server can deduplicate them, and consider rejecting updates that you aren't going to process.",
+            env.limits.updates_total
+        )));
+    }
+    step.run.volatile.updates.push(PendingUpdate {
+        id: id.clone(),
+        request: Arc::new(update.request.clone()),
+        sent: 0,
+        bytes,
+        admitted_event_id: 0,
+    });
+    wait(step, update.caller, &id, update.stage);
+    Ok(())
+}
+
+pub fn poll(step: &mut Step, caller: CallerId, id: &str, stage: i32) -> Result<Reply, Reject> {
+    known(step, caller, id, stage).ok_or_else(|| Reject::not_found(format!("update \"{id}\" not found")))
+}
+
+/// The answer about an update that exists: at once if it is far enough, else later.
+fn known(step: &mut Step, caller: CallerId, id: &str, stage: i32) -> Option<Reply> {
+    let (reached, outcome) = match step.run.updates.get(id) {
+        Some(row) if row.completed_event_id != 0 => (Stage::Completed, row.outcome.clone()),
+        Some(_) if !step.run.is_open() => (Stage::Completed, Some(failed(closed_before_completion()))),
+        Some(_) => (Stage::Accepted, None),
+        None if step.run.volatile.updates.iter().any(|update| update.id == id) => (Stage::Admitted, None),
+        None => return None,
+    };
+    if reached as i32 >= stage {
+        return Some(reply(step, id, reached, outcome));
+    }
+    wait(step, caller, id, stage);
+    Some(Reply::Wait)
+}
+
+fn wait(step: &mut Step, caller: CallerId, id: &str, stage: i32) {
+    step.run.volatile.update_waiters.push(UpdateWaiter { caller, update_id: id.to_owned(), stage });
+}
+
+fn reply(step: &Step, id: &str, stage: Stage, outcome: Option<Outcome>) -> Reply {
+    WorkflowReply::Update(UpdateReply {
+        run_id: step.key.run,
+        update_id: id.to_owned(),
+        stage: stage as i32,
+        outcome,
+    })
+    .into()
+}
+
+fn failed(failure: Failure) -> Outcome {
+    Outcome { value: Some(Value::Failure(failure)) }
+}
+
+fn closed_before_completion() -> Failure {
+    failure::application(
+        "Workflow Update failed because the Workflow completed before the Update completed.",
+        "AcceptedUpdateCompletedWorkflow",
+        true,
+    )
+}
+
+/// Tells those who wait for this update and are satisfied with the stage that it has reached.
+fn tell(step: &mut Step, id: &str, stage: Stage, outcome: Option<Outcome>) {
+    let waiters = std::mem::take(&mut step.run.volatile.update_waiters);
+    for waiter in waiters {
+        if waiter.update_id == id && waiter.stage <= stage as i32 {
+            let reply = reply(step, id, stage, outcome.clone());
+            step.answer(waiter.caller, Ok(reply));
+        } else {
+            step.run.volatile.update_waiters.push(waiter);
+        }
+    }
+}
+
+fn refuse_waiters(step: &mut Step, id: &str, reject: &Reject) {
+    let waiters = std::mem::take(&mut step.run.volatile.update_waiters);
+    for waiter in waiters {
+        if waiter.update_id == id {
+            step.answer(waiter.caller, Err(reject.clone()));
+        } else {
+            step.run.volatile.update_waiters.push(waiter);
+        }
+    }
+}
+
+/// Updates wait that no worker has seen: they want a workflow task.
+pub fn waiting(step: &Step) -> bool {
+    step.run.volatile.updates.iter().any(|update| update.sent == 0)
+}
+
+/// The updates that wait ride with the task that starts.
+pub fn send(step: &mut Step) {
+    let Some(started) = step.run.core.task.as_ref().map(|task| task.started_event_id) else { return };
+    for update in &mut step.run.volatile.updates {
+        if update.sent == 0 {
+            update.sent = started;
+        }
+    }
+}
+
+/// The task failed: they ride with the next one.
+pub fn unsend(step: &mut Step) {
+    for update in &mut step.run.volatile.updates {
+        update.sent = 0;
+    }
+}
+
+/// The requests that go with this started task, in the order of their admission.
+pub fn messages(step: &Step, task: &WorkflowTaskRow) -> Vec<Message> {
+    let mine = step
+        .run
+        .volatile
+        .updates
+        .iter()
+        .filter(|update| update.sent == task.started_event_id && update.admitted_event_id == 0);
+    mine.map(|update| Message {
+        id: format!("{}/request", update.id),
+        protocol_instance_id: update.id.clone(),
+        body: Some(prost_types::Any {
+            type_url: "type.googleapis.com/temporal.api.update.v1.Request".into(),
+            value: update.request.encode_to_vec(),
+        }),
+        sequencing_id: Some(SequencingId::EventId(task.started_event_id - 1)),
+    })
+    .collect()
+}
+
+enum Body {
+    Acceptance(Acceptance),
+    Rejection(Rejection),
+    Response(Response),
+}
+
+fn body(message: &Message) -> Result<Body, Trouble> {
+    let any = message.body.as_ref().ok_or_else(|| Trouble::fail(CAUSE, "message has no body"))?;
+    let bad = |error: prost::DecodeError| Trouble::fail(CAUSE, format!("message does not decode: {error}"));
+    let name = any.type_url.rsplit('/').next().unwrap_or_default();
+    let bytes = any.value.as_slice();
+    match name {
+        "temporal.api.update.v1.Acceptance" => Acceptance::decode(bytes).map(Body::Acceptance).map_err(bad),
+        "temporal.api.update.v1.Rejection" => Rejection::decode(bytes).map(Body::Rejection).map_err(bad),
+        "temporal.api.update.v1.Response" => Response::decode(bytes).map(Body::Response).map_err(bad),
+        other => Err(Trouble::fail(CAUSE, format!("unknown message type {other:?}"))),
+    }
+}
+
+/// Whether a speculative task's completion can be forgotten: nothing but rejections came of it.
+pub fn leaves_no_trace(step: &Step, input: &CompleteWorkflowTask) -> bool {
+    let events = step.run.volatile.events_since_completion;
+    let few_events = events == 0 || (input.can_discard_speculative_with_events && events <= 10);
+    input.commands.is_empty()
+        && !input.force_create_task
+        && few_events
+        && input.messages.iter().all(|message| matches!(body(message), Ok(Body::Rejection(_))))
+}
+
+pub fn process_rejections(step: &mut Step, input: &CompleteWorkflowTask) {
+    for message in &input.messages {
+        if let Ok(Body::Rejection(rejection)) = body(message) {
+            reject(step, &message.protocol_instance_id, rejection);
+        }
+    }
+}
+
+/// A command says at which place among the events a message is to be processed.
+pub fn message_command(
+    step: &mut Step,
+    completion: &mut Completion<'_>,
+    id: &str,
+    env: &mut Env<'_>,
+) -> Done {
+    let input = completion.input;
+    let Some(message) = input.messages.iter().find(|message| message.id == id) else {
+        let text = format!("ProtocolMessageCommand referenced absent message ID {id}");
+        return Err(Trouble::fail(CAUSE, text));
+    };
+    if completion.messages_done.iter().any(|done| done == id) {
+        return Err(Trouble::fail(CAUSE, format!("message {id} was referenced twice")));
+    }
+    completion.messages_done.push(id.to_owned());
+    process(step, message, env)
+}
+
+/// Messages that no command named, after all commands.
+pub fn rest_of_messages(step: &mut Step, completion: &mut Completion<'_>, env: &mut Env<'_>) -> Done {
+    for message in &completion.input.messages {
+        if !completion.messages_done.contains(&message.id) {
+            process(step, message, env)?;
+        }
+    }
+    Ok(())
+}
+
+fn process(step: &mut Step, message: &Message, env: &mut Env<'_>) -> Done {
+    let id = message.protocol_instance_id.as_str();
+    match body(message)? {
+        Body::Acceptance(acceptance) => accept(step, id, acceptance, env),
+        Body::Rejection(rejection) => {
+            if !is_pending(step, id) && rejection.rejected_request.is_none() {
+                return Err(unknown(step, id));
+            }
+            reject(step, id, rejection);
+            Ok(())
+        }
+        Body::Response(response) => respond(step, id, response, env),
+    }
+}
+
+fn is_pending(step: &Step, id: &str) -> bool {
+    step.run.volatile.updates.iter().any(|update| update.id == id)
+}
+
+fn unknown(step: &Step, id: &str) -> Trouble {
+    if step.run.updates.contains_key(id) {
+        let text = format!(
+            "invalid state transition attempted for Update {id}: it was accepted or completed already"
+        );
+        return Trouble::fail(CAUSE, text);
+    }
+    Trouble::fail(
+        CAUSE,
+        format!(
+            "update {id:?} wasn't found on the server. This is most likely a transient error which will be resolved automatically by retries"
+        ),
+    )
+}
+
+fn accept(step: &mut Step, id: &str, acceptance: Acceptance, env: &mut Env<'_>) -> Done {
+    if acceptance.accepted_request_message_id.is_empty() {
+        return Err(Trouble::fail(CAUSE, "accepted_request_message_id is not set"));
+    }
+    let place = step.run.volatile.updates.iter().position(|update| update.id == id);
+    let (request, admitted_event_id) = match place {
+        Some(index) => {
+            let pending = step.run.volatile.updates.remove(index);
+            let admitted = pending.admitted_event_id;
+            ((admitted == 0).then(|| (*pending.request).clone()), admitted)
+        }
+        // The server forgot it (a restart), the worker did not: it brings the request along.
+        None if acceptance.accepted_request.is_some() && !step.run.updates.contains_key(id) => {
+            (acceptance.accepted_request.clone(), 0)
+        }
+        None => return Err(unknown(step, id)),
+    };
+    let name = request.as_ref().and_then(|r| r.input.as_ref()).map(|input| input.name.clone());
+    let accepted_event_id = step.write(
+        env,
+        Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(
+            WorkflowExecutionUpdateAcceptedEventAttributes {
+                protocol_instance_id: id.to_owned(),
+                accepted_request_message_id: acceptance.accepted_request_message_id,
+                accepted_request_sequencing_event_id: acceptance.accepted_request_sequencing_event_id,
+                accepted_request: request,
+            },
+        ),
+    );
+    step.run.core.updates += 1;
+    step.put_update(UpdateRow {
+        update_id: id.to_owned(),
+        accepted_event_id,
+        admitted_event_id,
+        name: name.unwrap_or_default(),
+        ..UpdateRow::default()
+    });
+    tell(step, id, Stage::Accepted, None);
+    Ok(())
+}
+
+fn reject(step: &mut Step, id: &str, rejection: Rejection) {
+    step.run.volatile.updates.retain(|update| update.id != id);
+    tell(step, id, Stage::Completed, Some(failed(rejection.failure.unwrap_or_default())));
+}
+
+fn respond(step: &mut Step, id: &str, response: Response, env: &mut Env<'_>) -> Done {
+    let row = step.run.updates.get(id).filter(|row| row.completed_event_id == 0).cloned();
+    let Some(row) = row else { return Err(unknown(step, id)) };
+    if response.outcome.is_none() {
+        return Err(Trouble::fail(CAUSE, "outcome is not set"));
+    }
+    let completed_event_id = step.write(
+        env,
+        Attributes::WorkflowExecutionUpdateCompletedEventAttributes(
+            WorkflowExecutionUpdateCompletedEventAttributes {
+                meta: response.meta,
+                outcome: response.outcome.clone(),
+                accepted_event_id: row.accepted_event_id,
+            },
+        ),
+    );
+    step.put_update(UpdateRow { completed_event_id, outcome: response.outcome.clone(), ..(*row).clone() });
+    tell(step, id, Stage::Completed, response.outcome);
+    Ok(())
+}
+
+/// The worker got them and said nothing: it knows no updates.
+pub fn reject_unprocessed(step: &mut Step, _env: &Env<'_>) {
+    let sent: Vec<String> =
+        step.run.volatile.updates.iter().filter(|u| u.sent != 0).map(|u| u.id.clone()).collect();
+    for id in sent {
+        let failure = failure::application(
+            "Workflow Update is rejected because it wasn't processed by worker. Probably, Workflow Update is not supported by the worker.",
+            "UnprocessedUpdate",
+            true,
+        );
+        reject(step, &id, Rejection { failure: Some(failure), ..Rejection::default() });
+    }
+}
+
+/// The completion that was to answer them was refused.
+pub fn abort_sent(step: &mut Step, _cause: Cause) {
+    let (sent, rest) = std::mem::take(&mut step.run.volatile.updates).into_iter().partition(|u| u.sent != 0);
+    step.run.volatile.updates = rest;
+    let sent: Vec<PendingUpdate> = sent;
+    for update in sent {
+        let reject = Reject::WorkflowNotReady(
+            "Unable to perform workflow execution update due to unexpected workflow task failure.".into(),
+        );
+        refuse_waiters(step, &update.id, &reject);
+    }
+}
+
+/// The run closed; `continues` if another run of the chain follows at once.
+pub fn on_close(step: &mut Step, continues: bool) {
+    let reject = if continues {
+        Reject::closing()
+    } else {
+        Reject::not_found("workflow update was aborted by closing workflow")
+    };
+    for update in std::mem::take(&mut step.run.volatile.updates) {
+        refuse_waiters(step, &update.id, &reject);
+    }
+    let accepted: Vec<String> = step
+        .run
+        .updates
+        .values()
+        .filter(|row| row.completed_event_id == 0)
+        .map(|row| row.update_id.clone())
+        .collect();
+    for id in accepted {
+        tell(step, &id, Stage::Completed, Some(failed(closed_before_completion())));
+    }
+}
+
+pub fn forget(step: &mut Step, caller: CallerId) {
+    step.run.volatile.update_waiters.retain(|waiter| waiter.caller != caller);
+}

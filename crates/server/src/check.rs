@@ -1,0 +1,325 @@
+//! The rules that many requests share: ids, durations, retry policies, queues, links, callbacks, sizes. Each returns the
+//! refusal with the reference's text; the order in which a request's fields are checked is in `from_proto`.
+
+use prost::Message;
+use prost_types::Duration;
+use std::collections::HashSet;
+use steadfast_api::v1::common::{Callback, Link, Memo, Payloads, Priority, RetryPolicy, WorkflowExecution};
+use steadfast_api::v1::common::{callback, link};
+use steadfast_api::v1::deployment::WorkerDeploymentOptions;
+use steadfast_api::v1::enums::{EventType, TaskQueueKind, TimeoutType, WorkerVersioningMode};
+use steadfast_api::v1::taskqueue::TaskQueue;
+use steadfast_machine::duration::{self, SECOND};
+use steadfast_machine::{Limits, Reject};
+use uuid::Uuid;
+
+/// Names that begin so are the server's own: partitions, in the reference.
+const RESERVED_QUEUE: &str = "/_sys/";
+/// The queue of the reference's own workers in every namespace.
+const INTERNAL_QUEUE: &str = "temporal-sys-per-ns-tq";
+/// Entries of a retry policy's non-retryable types that name a timeout.
+const TIMEOUT_PREFIX: &str = "TemporalTimeout:";
+
+pub fn identity(identity: &str, limits: &Limits) -> Result<(), Reject> {
+    at_most(identity, limits.id_bytes, "Identity length exceeds limit.")
+}
+
+fn at_most(text: &str, bytes: usize, refusal: &str) -> Result<(), Reject> {
+    if text.len() > bytes { Err(Reject::invalid(refusal)) } else { Ok(()) }
+}
+
+/// The id of a workflow that is to be started.
+pub fn new_workflow_id(id: &str, limits: &Limits) -> Result<(), Reject> {
+    if id.is_empty() {
+        return Err(Reject::invalid("WorkflowId is not set on request."));
+    }
+    at_most(id, limits.id_bytes, "WorkflowId length exceeds limit.")
+}
+
+/// A workflow that exists: its id, and the run if one is named.
+pub fn execution(execution: Option<&WorkflowExecution>) -> Result<(&str, Option<Uuid>), Reject> {
+    let execution = execution.ok_or_else(|| Reject::invalid("Execution is not set on request."))?;
+    if execution.workflow_id.is_empty() {
+        return Err(Reject::invalid("WorkflowId is not set on request."));
+    }
+    Ok((&execution.workflow_id, run_id(&execution.run_id)?))
+}
+
+pub fn run_id(id: &str) -> Result<Option<Uuid>, Reject> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    Uuid::try_parse(id).map(Some).map_err(|_| Reject::invalid("Invalid RunId."))
+}
+
+/// A run id that starts a chain. One that is no id matches no chain, and is told so by the machine.
+pub fn first_run_id(id: &str) -> Option<Uuid> {
+    (!id.is_empty()).then(|| Uuid::try_parse(id).unwrap_or_default())
+}
+
+pub fn signal_name(name: &str, limits: &Limits) -> Result<(), Reject> {
+    if name.is_empty() {
+        return Err(Reject::invalid("SignalName is not set on request."));
+    }
+    at_most(name, limits.id_bytes, "SignalName length exceeds limit.")
+}
+
+pub fn workflow_type(name: &str, limits: &Limits) -> Result<(), Reject> {
+    if name.is_empty() {
+        return Err(Reject::invalid("WorkflowType is not set on request."));
+    }
+    at_most(name, limits.id_bytes, "WorkflowType length exceeds limit.")
+}
+
+pub fn request_id(id: &str, limits: &Limits) -> Result<(), Reject> {
+    at_most(id, limits.id_bytes, "RequestId length exceeds limit.")
+}
+
+/// Nanoseconds of an optional duration; the refusal of a bad one begins with `what`.
+pub fn timeout(what: &str, given: Option<&Duration>) -> Result<i64, Reject> {
+    duration::nanos(given)
+        .map_err(|why| Reject::invalid(format!("An invalid {what} is set on request. cause: {why}")))
+}
+
+/// Fills in what is not set, then checks.
+pub fn retry_policy(policy: &mut RetryPolicy) -> Result<(), Reject> {
+    let unset = |duration: &Option<Duration>| {
+        duration.as_ref().is_none_or(|duration| duration.seconds == 0 && duration.nanos == 0)
+    };
+    if unset(&policy.initial_interval) {
+        policy.initial_interval = duration::proto(SECOND);
+    }
+    if policy.backoff_coefficient == 0.0 {
+        policy.backoff_coefficient = 2.0;
+    }
+    if unset(&policy.maximum_interval) {
+        let initial = duration::known(policy.initial_interval.as_ref());
+        policy.maximum_interval = duration::proto(initial.saturating_mul(100).min(duration::LONGEST));
+    }
+    // One attempt is no retry: what the rest would say does not matter.
+    if policy.maximum_attempts == 1 {
+        return Ok(());
+    }
+    let initial = duration::nanos(policy.initial_interval.as_ref())
+        .map_err(|why| Reject::invalid(format!("invalid InitialInterval set on retry policy: {why}")))?;
+    // Written so that a coefficient that is not a number is refused too.
+    if !(policy.backoff_coefficient >= 1.0) {
+        return Err(Reject::invalid("BackoffCoefficient cannot be less than 1 on retry policy."));
+    }
+    let maximum = duration::nanos(policy.maximum_interval.as_ref())
+        .map_err(|why| Reject::invalid(format!("invalid MaximumInterval set on retry policy: {why}")))?;
+    if maximum > 0 && maximum < initial {
+        return Err(Reject::invalid("MaximumInterval cannot be less than InitialInterval on retry policy."));
+    }
+    if policy.maximum_attempts < 0 {
+        return Err(Reject::invalid("MaximumAttempts cannot be negative on retry policy."));
+    }
+    for entry in &policy.non_retryable_error_types {
+        if let Some(name) = entry.strip_prefix(TIMEOUT_PREFIX)
+            && !names_timeout(name)
+        {
+            return Err(Reject::invalid(format!("Invalid timeout type value: {name}.")));
+        }
+    }
+    Ok(())
+}
+
+/// `StartToClose` or `TIMEOUT_TYPE_START_TO_CLOSE`, and so on.
+fn names_timeout(name: &str) -> bool {
+    let short = ["StartToClose", "ScheduleToStart", "ScheduleToClose", "Heartbeat"];
+    short.contains(&name)
+        || TimeoutType::from_str_name(name).is_some_and(|kind| kind != TimeoutType::Unspecified)
+}
+
+/// A queue that a worker polls: a normal or a sticky one.
+pub fn polled_queue<'a>(queue: Option<&'a TaskQueue>, limits: &Limits) -> Result<&'a TaskQueue, Reject> {
+    let queue = queue.ok_or_else(|| Reject::invalid("taskQueue is not set"))?;
+    if queue.name.is_empty() {
+        return Err(Reject::invalid("missing task queue name"));
+    }
+    queue_name(&queue.name, limits, true)?;
+    if queue.kind == TaskQueueKind::Sticky as i32 && !queue.normal_name.is_empty() {
+        queue_name(&queue.normal_name, limits, false)?;
+    }
+    Ok(queue)
+}
+
+/// A queue that a user asks to run something on.
+pub fn user_queue<'a>(queue: Option<&'a TaskQueue>, limits: &Limits) -> Result<&'a TaskQueue, Reject> {
+    let queue = polled_queue(queue, limits)?;
+    if queue.name == INTERNAL_QUEUE {
+        return Err(Reject::invalid(format!("cannot use internal per-namespace task queue:{}", queue.name)));
+    }
+    Ok(queue)
+}
+
+/// The name of a queue; one of a partition of it only where `whole` is not asked for.
+pub fn queue_name(name: &str, limits: &Limits, whole: bool) -> Result<(), Reject> {
+    at_most(name, limits.id_bytes, "taskQueue length exceeds limit")?;
+    if whole && name.starts_with(RESERVED_QUEUE) {
+        return Err(Reject::invalid(format!(
+            "task queue name cannot start with reserved prefix {RESERVED_QUEUE}"
+        )));
+    }
+    Ok(())
+}
+
+pub fn deployment(options: Option<&WorkerDeploymentOptions>) -> Result<(), Reject> {
+    let Some(options) = options else { return Ok(()) };
+    let versioned = options.worker_versioning_mode == WorkerVersioningMode::Versioned as i32;
+    if versioned && (options.deployment_name.is_empty() || options.build_id.is_empty()) {
+        return Err(Reject::invalid("Deployment name and build id must be set together."));
+    }
+    Ok(())
+}
+
+pub fn priority(priority: Option<&Priority>, limits: &Limits) -> Result<(), Reject> {
+    let Some(priority) = priority else { return Ok(()) };
+    if priority.priority_key < 0 {
+        return Err(Reject::invalid("priority key can't be negative"));
+    }
+    at_most(&priority.fairness_key, limits.fairness_key_bytes, "fairness key length exceeds limit")?;
+    if priority.fairness_weight < 0.0 {
+        return Err(Reject::invalid("must be greater than zero"));
+    }
+    Ok(())
+}
+
+/// One payload blob: an input, a result, details.
+pub fn blob(payloads: Option<&Payloads>, limits: &Limits) -> Result<(), Reject> {
+    if size(payloads) > limits.blob_bytes {
+        return Err(Reject::invalid("Blob data size exceeds limit."));
+    }
+    Ok(())
+}
+
+pub fn memo(memo: Option<&Memo>, limits: &Limits) -> Result<(), Reject> {
+    if size(memo) > limits.memo_bytes {
+        return Err(Reject::invalid("Memo size exceeds limit."));
+    }
+    Ok(())
+}
+
+/// Bytes of a message as it is stored; 0 for an absent one.
+pub fn size<M: Message>(message: Option<&M>) -> usize {
+    message.map_or(0, Message::encoded_len)
+}
+
+/// Drops the links that a callback carries too.
+pub fn links_without_callbacks(links: Vec<Link>, callbacks: &[Callback]) -> Vec<Link> {
+    let carried: HashSet<Vec<u8>> =
+        callbacks.iter().flat_map(|callback| &callback.links).map(Message::encode_to_vec).collect();
+    if carried.is_empty() {
+        return links;
+    }
+    links.into_iter().filter(|link| !carried.contains(&link.encode_to_vec())).collect()
+}
+
+/// The links of a request and those of its callbacks.
+pub fn links<'a>(
+    links: impl IntoIterator<Item = &'a Link>,
+    callbacks: &'a [Callback],
+    limits: &Limits,
+) -> Result<(), Reject> {
+    let all: Vec<&Link> =
+        links.into_iter().chain(callbacks.iter().flat_map(|callback| &callback.links)).collect();
+    if all.len() > limits.links_per_request {
+        return Err(Reject::invalid(format!(
+            "cannot attach more than {} links per request, got {}",
+            limits.links_per_request,
+            all.len()
+        )));
+    }
+    all.into_iter().try_for_each(|link| one_link(link, limits))
+}
+
+fn one_link(link: &Link, limits: &Limits) -> Result<(), Reject> {
+    let bytes = link.encoded_len();
+    if bytes > limits.link_bytes {
+        return Err(Reject::invalid(format!(
+            "link exceeds allowed size of {}, got {bytes}",
+            limits.link_bytes
+        )));
+    }
+    let set = |what: &str, fields: &[(&str, &str)]| match fields.iter().find(|(_, value)| value.is_empty()) {
+        None => Ok(()),
+        Some((field, _)) => Err(Reject::invalid(format!("{what} link must not have an empty {field} field"))),
+    };
+    match &link.variant {
+        Some(link::Variant::WorkflowEvent(event)) => {
+            set(
+                "workflow event",
+                &[
+                    ("namespace", &event.namespace),
+                    ("workflow ID", &event.workflow_id),
+                    ("run ID", &event.run_id),
+                ],
+            )?;
+            if let Some(link::workflow_event::Reference::EventRef(reference)) = &event.reference
+                && reference.event_type == EventType::Unspecified as i32
+                && reference.event_id != 0
+            {
+                return Err(Reject::invalid(
+                    "workflow event link ref cannot have an unspecified event type and a non-zero event ID",
+                ));
+            }
+            Ok(())
+        }
+        Some(link::Variant::BatchJob(job)) if job.job_id.is_empty() => {
+            Err(Reject::invalid("batch job link must not have an empty job ID"))
+        }
+        Some(link::Variant::BatchJob(_)) => Ok(()),
+        Some(link::Variant::NexusOperation(operation)) => set(
+            "nexus operation",
+            &[
+                ("namespace", &operation.namespace),
+                ("operation ID", &operation.operation_id),
+                ("run ID", &operation.run_id),
+            ],
+        ),
+        Some(link::Variant::Activity(activity)) => set(
+            "activity",
+            &[
+                ("namespace", &activity.namespace),
+                ("activity ID", &activity.activity_id),
+                ("run ID", &activity.run_id),
+            ],
+        ),
+        Some(link::Variant::Workflow(workflow)) => set(
+            "workflow",
+            &[
+                ("namespace", &workflow.namespace),
+                ("workflow ID", &workflow.workflow_id),
+                ("run ID", &workflow.run_id),
+            ],
+        ),
+        Some(link::Variant::Callback(_)) | None => Err(Reject::invalid("unsupported link variant")),
+    }
+}
+
+/// Completion callbacks of a start. Header names are lower-cased, as HTTP does.
+pub fn callbacks(callbacks: &mut [Callback], limits: &Limits) -> Result<(), Reject> {
+    if callbacks.len() > limits.callbacks_per_run {
+        return Err(Reject::invalid(format!(
+            "cannot attach more than {} callbacks to an execution",
+            limits.callbacks_per_run
+        )));
+    }
+    for callback in callbacks {
+        match &callback.variant {
+            // No address is allowed until there is a way to allow one: a server that calls any URL it is told is a way
+            // into the network that it stands in.
+            Some(callback::Variant::Nexus(nexus)) => {
+                return Err(Reject::invalid(format!(
+                    "invalid url: url does not match any configured callback address: {}",
+                    nexus.url
+                )));
+            }
+            Some(callback::Variant::Internal(_)) => {}
+            Some(callback::Variant::NexusHandler(_)) | None => {
+                return Err(Reject::Unimplemented("unknown callback variant".into()));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! The worker's side: answers to tasks, and what operators do to activities.
+
+use super::{Addressed, Context};
+use crate::check;
+use crate::token;
+use steadfast_api::v1::common::Payloads;
+use steadfast_api::v1::enums::WorkflowTaskFailedCause;
+use steadfast_api::v1::failure::failure::FailureInfo;
+use steadfast_api::v1::failure::{Failure, ServerFailureInfo};
+use steadfast_api::v1::workflowservice::{
+    PauseActivityRequest, ResetActivityRequest, RespondWorkflowTaskCompletedRequest,
+    RespondWorkflowTaskFailedRequest, UnpauseActivityRequest, UpdateActivityOptionsRequest,
+    UpdateWorkflowExecutionOptionsRequest, pause_activity_request, reset_activity_request,
+    unpause_activity_request,
+};
+use steadfast_machine::workflow::input::{
+    ActivityEnd, ActivityRef, ActivitySelector, CompleteWorkflowTask, EndActivity, FailWorkflowTask,
+    HeartbeatActivity, Input, What,
+};
+use steadfast_machine::{Limits, Reject, duration};
+use uuid::Uuid;
+
+pub fn complete_workflow_task(
+    token: &token::WorkflowTask,
+    mut request: RespondWorkflowTaskCompletedRequest,
+    context: &Context<'_>,
+) -> Result<Addressed, Reject> {
+    check::identity(&request.identity, context.limits)?;
+    check::deployment(request.deployment_options.as_ref())?;
+    if request.intermediate_page {
+        return Err(Reject::FailedPrecondition("Workflow task completion pagination is not enabled.".into()));
+    }
+    let sticky = request.sticky_attributes.take().and_then(|sticky| {
+        let queue = sticky.worker_task_queue.filter(|queue| !queue.name.is_empty())?;
+        Some((queue.name, duration::known(sticky.schedule_to_start_timeout.as_ref())))
+    });
+    if let Some((queue, _)) = &sticky {
+        check::queue_name(queue, context.limits, true)?;
+    }
+    #[allow(deprecated)]
+    let build_id = match (&request.deployment_options, &request.worker_version_stamp) {
+        (Some(options), _) => options.build_id.clone(),
+        (None, Some(stamp)) => stamp.build_id.clone(),
+        (None, None) => String::new(),
+    };
+    #[allow(deprecated)]
+    let binary_checksum = request.binary_checksum.clone();
+    let complete = CompleteWorkflowTask {
+        token: token.position(),
+        commands: std::mem::take(&mut request.commands),
+        messages: std::mem::take(&mut request.messages),
+        identity: request.identity.clone(),
+        sticky,
+        return_new_task: request.return_new_workflow_task,
+        force_create_task: request.force_create_new_workflow_task,
+        query_results: std::mem::take(&mut request.query_results).into_iter().collect(),
+        binary_checksum,
+        build_id,
+        sdk_metadata: request.sdk_metadata.take(),
+        can_discard_speculative_with_events: request
+            .capabilities
+            .is_some_and(|capabilities| capabilities.discard_speculative_workflow_task_with_events),
+        request: Box::new(request),
+    };
+    let run = token::uuid_of(&token.run);
+    Ok((token.workflow_id.clone(), Input::run(run, What::CompleteWorkflowTask(Box::new(complete)))))
+}
+
+pub fn fail_workflow_task(
+    token: &token::WorkflowTask,
+    request: RespondWorkflowTaskFailedRequest,
+    context: &Context<'_>,
+) -> Result<Addressed, Reject> {
+    check::identity(&request.identity, context.limits)?;
+    #[allow(deprecated)]
+    let fail = FailWorkflowTask {
+        token: token.position(),
+        cause: WorkflowTaskFailedCause::try_from(request.cause).unwrap_or_default(),
+        failure: request.failure.map(|failure| small_enough(failure, context.limits).0),
+        identity: request.identity,
+        binary_checksum: request.binary_checksum,
+    };
+    let run = token::uuid_of(&token.run);
+    Ok((token.workflow_id.clone(), Input::run(run, What::FailWorkflowTask(Box::new(fail)))))
+}
+
+/// Which activity an answer is about: of which workflow and run.
+pub struct ActivityAddress {
+    pub workflow_id: String,
+    pub run: Option<Uuid>,
+    pub activity: ActivityRef,
+}
+
+impl From<&token::ActivityTask> for ActivityAddress {
+    fn from(token: &token::ActivityTask) -> ActivityAddress {
+        ActivityAddress {
+            workflow_id: token.workflow_id.clone(),
+            run: Some(token::uuid_of(&token.run)),
+            activity: ActivityRef::Token {
+                scheduled_event_id: token.scheduled_event_id,
+                attempt: token.attempt,
+            },
+        }
+    }
+}
+
+impl ActivityAddress {
+    pub fn by_id(workflow_id: String, run_id: &str, activity_id: String) -> Result<ActivityAddress, Reject> {
+        if activity_id.is_empty() {
+            return Err(Reject::invalid("ActivityId is not set on request."));
+        }
+        // Without a workflow id it would be a standalone activity, which this server does not run yet.
+        if workflow_id.is_empty() {
+            return Err(Reject::invalid("WorkflowId is not set on request."));
+        }
+        Ok(ActivityAddress {
+            workflow_id,
+            run: check::run_id(run_id)?,
+            activity: ActivityRef::Id(activity_id),
+        })
+    }
+
+    fn input(self, what: impl FnOnce(ActivityRef) -> What) -> Addressed {
+        (self.workflow_id, Input { run: self.run, first_run: None, what: what(self.activity) })
+    }
+}
+
+/// An activity's end, and the failures that were put in the place of what was too large.
+pub fn end_activity(
+    address: ActivityAddress,
+    identity: String,
+    mut end: ActivityEnd,
+    context: &Context<'_>,
+) -> Result<(Addressed, Vec<Failure>), Reject> {
+    let limits = context.limits;
+    if let ActivityEnd::Failed { failure: Some(failure), .. } = &end {
+        if !matches!(failure.failure_info, Some(FailureInfo::ApplicationFailureInfo(_))) {
+            return Err(Reject::invalid("Failure must have ApplicationFailureInfo."));
+        }
+        retry_delays(failure)?;
+    }
+    check::identity(&identity, limits)?;
+    let mut replaced = Vec::new();
+    match &mut end {
+        ActivityEnd::Completed(result) if too_large(result.as_ref(), limits) => {
+            end = failed("Complete result exceeds size limit.");
+        }
+        ActivityEnd::Canceled(details) if too_large(details.as_ref(), limits) => {
+            end = failed("Cancel details exceed size limit.");
+        }
+        ActivityEnd::Failed { failure, last_heartbeat } => {
+            if too_large(last_heartbeat.as_ref(), limits) {
+                *last_heartbeat = None;
+                replaced.push(server_failure("Heartbeat details exceed size limit."));
+            }
+            if let Some(given) = failure.take() {
+                let (kept, was_too_large) = small_enough(given, limits);
+                if was_too_large {
+                    replaced.push(kept.clone());
+                }
+                *failure = Some(kept);
+            }
+        }
+        _ => {}
+    }
+    let input =
+        address.input(|activity| What::EndActivity(Box::new(EndActivity { activity, identity, end })));
+    Ok((input, replaced))
+}
+
+/// A heartbeat; one with details that are too large ends the activity instead.
+pub fn heartbeat(
+    address: ActivityAddress,
+    identity: String,
+    details: Option<Payloads>,
+    context: &Context<'_>,
+) -> Result<Addressed, Reject> {
+    check::identity(&identity, context.limits)?;
+    Ok(if too_large(details.as_ref(), context.limits) {
+        let end = failed("Heartbeat details exceed size limit.");
+        address.input(|activity| What::EndActivity(Box::new(EndActivity { activity, identity, end })))
+    } else {
+        let beat = |activity| HeartbeatActivity { activity, identity, details };
+        address.input(|activity| What::HeartbeatActivity(Box::new(beat(activity))))
+    })
+}
+
+fn too_large(payloads: Option<&Payloads>, limits: &Limits) -> bool {
+    check::size(payloads) > limits.blob_bytes
+}
+
+fn failed(message: &str) -> ActivityEnd {
+    ActivityEnd::Failed { failure: Some(server_failure(message)), last_heartbeat: None }
+}
+
+fn server_failure(message: &str) -> Failure {
+    Failure {
+        message: message.into(),
+        source: "Server".into(),
+        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: true })),
+        ..Failure::default()
+    }
+}
+
+/// A failure that may be stored, and whether it is another than was given: one that is too large becomes a server's
+/// failure with the beginning of it as its cause.
+fn small_enough(failure: Failure, limits: &Limits) -> (Failure, bool) {
+    if check::size(Some(&failure)) <= limits.blob_bytes {
+        return (failure, false);
+    }
+    let cause = Failure {
+        message: beginning(&failure.message, limits.activity_failure_bytes),
+        source: beginning(&failure.source, limits.activity_failure_bytes),
+        stack_trace: beginning(&failure.stack_trace, limits.activity_failure_bytes),
+        ..Failure::default()
+    };
+    let kept = Failure { cause: Some(Box::new(cause)), ..server_failure("Failure exceeds size limit.") };
+    (kept, true)
+}
+
+fn beginning(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].into()
+}
+
+/// Every retry delay along the causes must be a duration that can be waited for.
+fn retry_delays(failure: &Failure) -> Result<(), Reject> {
+    let mut next = Some(failure);
+    while let Some(failure) = next {
+        if let Some(FailureInfo::ApplicationFailureInfo(info)) = &failure.failure_info {
+            duration::nanos(info.next_retry_delay.as_ref())
+                .map_err(|why| Reject::invalid(format!("NextRetryDelay is not a valid duration: {why}")))?;
+        }
+        next = failure.cause.as_deref();
+    }
+    Ok(())
+}
+
+pub fn pause_activity(request: PauseActivityRequest) -> Result<Addressed, Reject> {
+    use pause_activity_request::Activity;
+    let selector = request.activity.map(|activity| match activity {
+        Activity::Id(id) => ActivitySelector::Id(id),
+        Activity::Type(name) => ActivitySelector::Type(name),
+    });
+    let (id, run, selector) = selected(request.execution, selector)?;
+    let what = What::PauseActivity {
+        selector,
+        identity: request.identity,
+        reason: request.reason,
+        request_id: request.request_id,
+    };
+    Ok((id, Input { run, first_run: None, what }))
+}
+
+pub fn unpause_activity(request: UnpauseActivityRequest) -> Result<Addressed, Reject> {
+    use unpause_activity_request::Activity;
+    let selector = request.activity.map(|activity| match activity {
+        Activity::Id(id) => ActivitySelector::Id(id),
+        Activity::Type(name) => ActivitySelector::Type(name),
+        Activity::UnpauseAll(_) => ActivitySelector::All,
+    });
+    let (id, run, selector) = selected(request.execution, selector)?;
+    let what = What::UnpauseActivity {
+        selector,
+        reset_attempts: request.reset_attempts,
+        reset_heartbeat: request.reset_heartbeat,
+        jitter: check::timeout("Jitter", request.jitter.as_ref())?,
+    };
+    Ok((id, Input { run, first_run: None, what }))
+}
+
+pub fn reset_activity(request: ResetActivityRequest) -> Result<Addressed, Reject> {
+    use reset_activity_request::Activity;
+    let selector = request.activity.map(|activity| match activity {
+        Activity::Id(id) => ActivitySelector::Id(id),
+        Activity::Type(name) => ActivitySelector::Type(name),
+        Activity::MatchAll(_) => ActivitySelector::All,
+    });
+    let (id, run, selector) = selected(request.execution, selector)?;
+    let what = What::ResetActivity {
+        selector,
+        reset_heartbeat: request.reset_heartbeat,
+        keep_paused: request.keep_paused,
+        restore_original_options: request.restore_original_options,
+        jitter: check::timeout("Jitter", request.jitter.as_ref())?,
+    };
+    Ok((id, Input { run, first_run: None, what }))
+}
+
+fn selected(
+    execution: Option<steadfast_api::v1::common::WorkflowExecution>,
+    selector: Option<ActivitySelector>,
+) -> Result<(String, Option<Uuid>, ActivitySelector), Reject> {
+    let execution = execution.unwrap_or_default();
+    if execution.workflow_id.is_empty() {
+        return Err(Reject::invalid("WorkflowId is not set on request."));
+    }
+    let selector = selector
+        .ok_or_else(|| Reject::invalid("Either Activity.Id or Activity.Type should be set on request."))?;
+    Ok((execution.workflow_id, check::run_id(&execution.run_id)?, selector))
+}
+
+pub fn update_activity_options(
+    request: UpdateActivityOptionsRequest,
+    context: &Context<'_>,
+) -> Result<Addressed, Reject> {
+    let execution = request.execution.clone().unwrap_or_default();
+    if execution.workflow_id.is_empty() {
+        return Err(Reject::invalid("WorkflowId is not set on request."));
+    }
+    if request.activity.is_none() {
+        return Err(Reject::invalid("Either Activity.Id or Activity.Type should be set on request."));
+    }
+    let priority = request.activity_options.as_ref().and_then(|options| options.priority.as_ref());
+    check::priority(priority, context.limits)?;
+    let run = check::run_id(&execution.run_id)?;
+    let what = What::UpdateActivityOptions(Box::new(request));
+    Ok((execution.workflow_id, Input { run, first_run: None, what }))
+}
+
+pub fn update_workflow_options(
+    request: UpdateWorkflowExecutionOptionsRequest,
+    context: &Context<'_>,
+) -> Result<Addressed, Reject> {
+    let execution = request.workflow_execution.clone().unwrap_or_default();
+    if execution.workflow_id.is_empty() {
+        return Err(Reject::invalid("WorkflowId is not set on request."));
+    }
+    if request.update_mask.is_none() {
+        return Err(Reject::invalid("UpdateMask is required"));
+    }
+    let Some(options) = &request.workflow_execution_options else {
+        return Err(Reject::invalid("WorkflowExecutionOptions is required"));
+    };
+    check::priority(options.priority.as_ref(), context.limits)?;
+    if options.time_skipping_config.is_some() {
+        return Err(super::no_time_skipping());
+    }
+    let run = check::run_id(&execution.run_id)?;
+    let what = What::UpdateOptions(Box::new(request));
+    Ok((execution.workflow_id, Input { run, first_run: None, what }))
+}

@@ -1,0 +1,34 @@
+//! The limits that only the rim knows, with their units and reasons. Those that the machines need too are in
+//! `steadfast_machine::Limits`. The numbers are the reference's.
+
+use std::time::Duration;
+
+/// How long a poll for a task waits when the caller would wait longer.
+pub const LONGEST_POLL: Duration = Duration::from_secs(60);
+/// How long a wait for history, or for an update, lasts when the caller would wait longer.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// A poll with less time than this cannot be answered in time.
+pub const SHORTEST_POLL: Duration = Duration::from_secs(2);
+/// What is left of the caller's time when a long poll is answered empty, so that the answer still arrives.
+pub const TAIL: Duration = Duration::from_secs(1);
+/// The same for a query: its caller gets our text rather than its own.
+pub const QUERY_TAIL: Duration = Duration::from_millis(100);
+/// For calls that wait for a worker and came without a deadline.
+pub const NO_DEADLINE: Duration = Duration::from_secs(30);
+/// Calls that wait, per namespace and method.
+pub const LONG_CALLS: usize = 1200;
+/// Batches of history in one page.
+pub const HISTORY_PAGE: usize = 256;
+/// Rows of one page of a list.
+pub const LIST_PAGE: usize = 1000;
+/// Namespaces of one page.
+pub const NAMESPACE_PAGE: usize = 100;
+/// Bytes of a namespace's name.
+pub const NAMESPACE_BYTES: usize = 1000;
+/// The shortest retention that a namespace may have.
+pub const SHORTEST_RETENTION: Duration = Duration::from_secs(3600);
+/// An idle connection is pinged this often, and closed when the answer takes longer than the timeout.
+pub const KEEPALIVE: Duration = Duration::from_secs(60);
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A stop waits this long for calls that run.
+pub const DRAIN: Duration = Duration::from_secs(1);

@@ -1,0 +1,238 @@
+//! A run as DescribeWorkflowExecution shows it.
+
+use super::{YEAR_ONE, execution, nanos, normal_queue, typed, workflow_type};
+use steadfast_api::v1::activity::ActivityOptions;
+use steadfast_api::v1::common::{ActivityType, Memo, WorkerVersionStamp, WorkflowExecution};
+use steadfast_api::v1::enums::{CallbackState, PendingActivityState, PendingWorkflowTaskState};
+use steadfast_api::v1::workflow::pending_activity_info::{PauseInfo, pause_info};
+use steadfast_api::v1::workflow::{
+    CallbackInfo, PendingActivityInfo, PendingChildExecutionInfo, PendingWorkflowTaskInfo, RequestIdInfo,
+    ResetPoints, WorkflowExecutionConfig, WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
+    WorkflowExecutionPauseInfo, WorkflowExecutionVersioningInfo, callback_info,
+};
+use steadfast_api::v1::workflowservice::DescribeWorkflowExecutionResponse;
+use steadfast_machine::duration;
+use steadfast_machine::workflow::rows::{ActivityRow, PauseRow, WorkflowTaskRow};
+use steadfast_machine::workflow::state::{Run, activity_timeouts};
+use steadfast_query::Schema;
+
+pub fn describe(workflow_id: &str, run: &Run, schema: &dyn Schema) -> DescribeWorkflowExecutionResponse {
+    DescribeWorkflowExecutionResponse {
+        execution_config: Some(config(run)),
+        workflow_execution_info: Some(info(workflow_id, run, schema)),
+        pending_activities: run.activities.values().map(|row| pending_activity(row)).collect(),
+        pending_children: run
+            .children
+            .values()
+            .map(|child| PendingChildExecutionInfo {
+                workflow_id: child.workflow_id.clone(),
+                run_id: child.run_id.clone(),
+                workflow_type_name: child.workflow_type.clone(),
+                initiated_id: child.initiated_event_id,
+                parent_close_policy: child.parent_close_policy,
+            })
+            .collect(),
+        pending_workflow_task: run.core.task.as_ref().map(pending_workflow_task),
+        callbacks: callbacks(run),
+        pending_nexus_operations: Vec::new(),
+        workflow_extended_info: Some(extended(run)),
+    }
+}
+
+fn config(run: &Run) -> WorkflowExecutionConfig {
+    let start = &run.start;
+    WorkflowExecutionConfig {
+        task_queue: normal_queue(&start.task_queue),
+        workflow_execution_timeout: duration::proto(start.execution_timeout),
+        workflow_run_timeout: duration::proto(start.run_timeout),
+        default_workflow_task_timeout: duration::proto(start.task_timeout),
+        user_metadata: start.user_metadata.clone(),
+    }
+}
+
+fn info(workflow_id: &str, run: &Run, schema: &dyn Schema) -> WorkflowExecutionInfo {
+    let (core, start) = (&run.core, &run.start);
+    let closed = core.close_time != 0;
+    let parent = start.parent.as_ref();
+    let root = if start.root_workflow_id.is_empty() {
+        execution(workflow_id, run.id)
+    } else {
+        Some(WorkflowExecution {
+            workflow_id: start.root_workflow_id.clone(),
+            run_id: start.root_run_id.clone(),
+        })
+    };
+    let first_run_id =
+        if start.first_run_id.is_empty() { run.id.to_string() } else { start.first_run_id.clone() };
+    let memo = run.attributes.memo.clone();
+    #[allow(deprecated)]
+    WorkflowExecutionInfo {
+        execution: execution(workflow_id, run.id),
+        r#type: workflow_type(&start.workflow_type),
+        start_time: nanos(core.start_time),
+        execution_time: nanos(core.execution_time),
+        close_time: nanos(core.close_time),
+        execution_duration: closed
+            .then(|| duration::proto((core.close_time - core.execution_time).max(0)))
+            .flatten(),
+        status: core.status,
+        history_length: core.next_event_id - 1,
+        history_size_bytes: core.history_bytes,
+        state_transition_count: core.transitions,
+        parent_namespace_id: parent.map_or_else(String::new, |parent| {
+            uuid::Uuid::from_slice(&parent.namespace_id).map(|id| id.to_string()).unwrap_or_default()
+        }),
+        parent_execution: parent.map(|parent| WorkflowExecution {
+            workflow_id: parent.workflow_id.clone(),
+            run_id: parent.run_id.clone(),
+        }),
+        root_execution: root,
+        first_run_id,
+        memo: Some(memo.unwrap_or_else(Memo::default)),
+        search_attributes: Some(typed(run.attributes.search_attributes.as_ref(), schema)),
+        auto_reset_points: Some(ResetPoints { points: run.reset_points.points.clone() }),
+        task_queue: start.task_queue.clone(),
+        most_recent_worker_version_stamp: (!core.last_build_id.is_empty())
+            .then(|| WorkerVersionStamp { build_id: core.last_build_id.clone(), use_versioning: false }),
+        versioning_info: versioning(run),
+        worker_deployment_name: core.deployment_name.clone(),
+        priority: core.priority.clone().or_else(|| start.priority.clone()),
+        ..WorkflowExecutionInfo::default()
+    }
+}
+
+fn versioning(run: &Run) -> Option<WorkflowExecutionVersioningInfo> {
+    let core = &run.core;
+    if core.versioning_behavior == 0 && core.versioning_override.is_none() {
+        return None;
+    }
+    let version = steadfast_api::v1::deployment::WorkerDeploymentVersion {
+        deployment_name: core.deployment_name.clone(),
+        build_id: core.deployment_build_id.clone(),
+    };
+    Some(WorkflowExecutionVersioningInfo {
+        behavior: core.versioning_behavior,
+        deployment_version: (!core.deployment_name.is_empty()).then_some(version),
+        versioning_override: core.versioning_override.clone(),
+        ..WorkflowExecutionVersioningInfo::default()
+    })
+}
+
+fn extended(run: &Run) -> WorkflowExecutionExtendedInfo {
+    let core = &run.core;
+    WorkflowExecutionExtendedInfo {
+        execution_expiration_time: nanos(core.execution_expiry).or(Some(YEAR_ONE)),
+        run_expiration_time: nanos(core.run_expiry).or(Some(YEAR_ONE)),
+        cancel_requested: core.cancel_requested,
+        last_reset_time: nanos(core.last_reset_time),
+        original_start_time: nanos(core.original_start_time).or_else(|| nanos(core.start_time)),
+        reset_run_id: core.reset_run_id.clone(),
+        request_id_infos: run
+            .request_ids
+            .iter()
+            .map(|(id, row)| {
+                let info = RequestIdInfo {
+                    event_type: row.event_type,
+                    event_id: row.event_id,
+                    buffered: row.event_id == 0,
+                };
+                (id.clone(), info)
+            })
+            .collect(),
+        pause_info: core.pause.as_ref().map(|pause| WorkflowExecutionPauseInfo {
+            identity: pause.identity.clone(),
+            paused_time: nanos(pause.time),
+            reason: pause.reason.clone(),
+        }),
+        time_skipping_info: None,
+    }
+}
+
+fn pending_workflow_task(task: &WorkflowTaskRow) -> PendingWorkflowTaskInfo {
+    let state = if task.started_event_id == 0 {
+        PendingWorkflowTaskState::Scheduled
+    } else {
+        PendingWorkflowTaskState::Started
+    };
+    PendingWorkflowTaskInfo {
+        state: state as i32,
+        scheduled_time: nanos(task.scheduled_time),
+        original_scheduled_time: nanos(task.original_scheduled_time),
+        started_time: nanos(task.started_time),
+        attempt: task.attempt,
+    }
+}
+
+fn callbacks(run: &Run) -> Vec<CallbackInfo> {
+    let trigger = callback_info::Trigger {
+        variant: Some(callback_info::trigger::Variant::WorkflowClosed(callback_info::WorkflowClosed {})),
+    };
+    let callback = |callback: &steadfast_api::v1::common::Callback| CallbackInfo {
+        callback: Some(callback.clone()),
+        trigger: Some(trigger.clone()),
+        registration_time: nanos(run.core.start_time),
+        state: CallbackState::Standby as i32,
+        ..CallbackInfo::default()
+    };
+    run.start.callbacks.iter().map(callback).collect()
+}
+
+fn pending_activity(row: &ActivityRow) -> PendingActivityInfo {
+    let started = row.started_time != 0;
+    let state = match (row.cancel_requested, started, row.pause.is_some()) {
+        (true, ..) => PendingActivityState::CancelRequested,
+        (_, true, true) => PendingActivityState::PauseRequested,
+        (_, true, false) => PendingActivityState::Started,
+        (_, false, true) => PendingActivityState::Paused,
+        (_, false, false) => PendingActivityState::Scheduled,
+    };
+    // Neither running nor in a queue, and not the first attempt: it waits for its next one.
+    let backing_off = !started && row.queued.is_none() && row.pause.is_none() && row.attempt > 1;
+    let expires = activity_timeouts(row)
+        .into_iter()
+        .find(|(_, kind)| *kind == steadfast_machine::workflow::state::ActivityTimeout::ScheduleToClose)
+        .map(|(time, _)| time.0);
+    PendingActivityInfo {
+        activity_id: row.activity_id.clone(),
+        activity_type: Some(ActivityType { name: row.activity_type.clone() }),
+        state: state as i32,
+        heartbeat_details: row.heartbeat_details.clone(),
+        last_heartbeat_time: nanos(row.last_heartbeat_time),
+        last_started_time: nanos(row.started_time),
+        attempt: row.attempt.max(1),
+        maximum_attempts: row.retry_policy.as_ref().map_or(0, |policy| policy.maximum_attempts),
+        scheduled_time: nanos(row.scheduled_time),
+        expiration_time: expires.and_then(nanos),
+        last_failure: row.last_failure.clone(),
+        last_worker_identity: if started { row.identity.clone() } else { row.last_identity.clone() },
+        current_retry_interval: (backing_off && row.current_interval != 0)
+            .then(|| duration::proto(row.current_interval))
+            .flatten(),
+        last_attempt_complete_time: nanos(row.last_attempt_end),
+        next_attempt_schedule_time: if backing_off { nanos(row.scheduled_time) } else { None },
+        paused: row.pause.is_some(),
+        priority: row.priority.clone(),
+        pause_info: row.pause.as_ref().map(pause),
+        activity_options: Some(ActivityOptions {
+            task_queue: normal_queue(&row.task_queue),
+            schedule_to_close_timeout: duration::proto(row.schedule_to_close),
+            schedule_to_start_timeout: duration::proto(row.schedule_to_start),
+            start_to_close_timeout: duration::proto(row.start_to_close),
+            heartbeat_timeout: duration::proto(row.heartbeat),
+            retry_policy: row.retry_policy.clone(),
+            priority: row.priority.clone(),
+            start_delay: None,
+        }),
+        ..PendingActivityInfo::default()
+    }
+}
+
+fn pause(row: &PauseRow) -> PauseInfo {
+    PauseInfo {
+        pause_time: nanos(row.time),
+        paused_by: Some(pause_info::PausedBy::Manual(pause_info::Manual {
+            identity: row.identity.clone(),
+            reason: row.reason.clone(),
+        })),
+    }
+}

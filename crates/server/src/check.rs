@@ -102,8 +102,7 @@ pub fn retry_policy(policy: &mut RetryPolicy) -> Result<(), Reject> {
     }
     let initial = duration::nanos(policy.initial_interval.as_ref())
         .map_err(|why| Reject::invalid(format!("invalid InitialInterval set on retry policy: {why}")))?;
-    // Written so that a coefficient that is not a number is refused too.
-    if !(policy.backoff_coefficient >= 1.0) {
+    if policy.backoff_coefficient.is_nan() || policy.backoff_coefficient < 1.0 {
         return Err(Reject::invalid("BackoffCoefficient cannot be less than 1 on retry policy."));
     }
     let maximum = duration::nanos(policy.maximum_interval.as_ref())

@@ -2,7 +2,7 @@
 
 use super::{YEAR_ONE, execution, nanos, normal_queue, typed, workflow_type};
 use steadfast_api::v1::activity::ActivityOptions;
-use steadfast_api::v1::common::{ActivityType, Memo, WorkerVersionStamp, WorkflowExecution};
+use steadfast_api::v1::common::{ActivityType, WorkerVersionStamp, WorkflowExecution};
 use steadfast_api::v1::enums::{CallbackState, PendingActivityState, PendingWorkflowTaskState};
 use steadfast_api::v1::workflow::pending_activity_info::{PauseInfo, pause_info};
 use steadfast_api::v1::workflow::{
@@ -88,7 +88,7 @@ fn info(workflow_id: &str, run: &Run, schema: &dyn Schema) -> WorkflowExecutionI
         }),
         root_execution: root,
         first_run_id,
-        memo: Some(memo.unwrap_or_else(Memo::default)),
+        memo: Some(memo.unwrap_or_default()),
         search_attributes: Some(typed(run.attributes.search_attributes.as_ref(), schema)),
         auto_reset_points: Some(ResetPoints { points: run.reset_points.points.clone() }),
         task_queue: start.task_queue.clone(),

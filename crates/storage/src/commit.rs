@@ -84,7 +84,7 @@ pub struct VisibilityRow {
     pub memo: Bytes,
     /// Encoded `SearchAttributes` as they are returned: custom and predefined.
     pub search_attributes: Bytes,
-    /// The same, one indexed row each: (name, values).
+    /// The same, one indexed row each: (name, values). They are for finding only: rows that are read have none.
     pub indexed: Vec<(String, Vec<Value>)>,
 }
 

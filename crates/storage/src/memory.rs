@@ -238,7 +238,7 @@ impl Store for MemoryStore {
         });
         let matching = tables.listed(namespace, kind, start, filter).take(limit);
         let rows: Vec<(RunKey, VisibilityRow)> =
-            matching.map(|(entity, run, listed)| (entity.run(run), listed.row.clone())).collect();
+            matching.map(|(entity, run, listed)| (entity.run(run), listed.returned())).collect();
         let next = match rows.last() {
             Some((key, row)) if rows.len() == limit => Some(PageKey::of(row, key.run)),
             _ => None,
@@ -516,6 +516,11 @@ impl RunEntry {
 }
 
 impl Listed {
+    /// The row as lists return it.
+    fn returned(&self) -> VisibilityRow {
+        VisibilityRow { indexed: Vec::new(), ..self.row.clone() }
+    }
+
     /// The counter that counts this run, if one does: runs in a division are hidden from plain counts.
     fn counts_as(&self, entity: &EntityKey) -> Option<(Uuid, Kind, i32)> {
         self.division.is_none().then_some((entity.namespace, entity.kind, self.row.status))

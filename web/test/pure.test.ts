@@ -45,6 +45,8 @@ test("an id is no query", () => {
 
 test("where a query is wrong", () => {
   assert.equal(errorPosition("syntax error at position 5 near 'x'", "abcdefgh"), 4);
+  assert.equal(errorPosition("syntax error at position 8 near 'b'", "b = 1 b b"), 6);
+  assert.equal(errorPosition("column name 'Typo' is not a valid search attribute", 'a = 1 AND Typo = "x"'), 10);
   assert.equal(errorPosition("syntax error near 'def'", "abc def"), 4);
   assert.equal(errorPosition("no idea", "abc"), undefined);
 });

@@ -22,8 +22,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Lists change with every step of every workflow; nobody reads more than a few versions a second.
 const LIST_PAUSE: Duration = Duration::from_millis(200);
-/// A list is looked at again after this even if nobody said that it changed: durations, clocks, forgotten news.
-const LIST_LONGEST: Duration = Duration::from_secs(15);
+/// A list is looked at again after this even if nobody said that it changed: attempts that fail change no row.
+const LIST_LONGEST: Duration = Duration::from_secs(3);
 /// How often an open run is looked at. What is pending changes without a new event (attempts, heartbeats), and there
 /// is no long poll for that; a look costs some ten microseconds in the same process.
 const RUN_PAUSE: Duration = Duration::from_millis(200);

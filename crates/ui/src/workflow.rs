@@ -5,9 +5,12 @@ use crate::error::Problem;
 use crate::history::{self, Run};
 use crate::proto_json::ProtoJson;
 use crate::queue;
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use steadfast_api::v1::enums::{TaskQueueType, WorkflowExecutionStatus};
+use steadfast_api::v1::failure::{Failure, failure::FailureInfo};
+use steadfast_api::v1::history::history_event::Attributes;
 use steadfast_api::v1::workflowservice::{
     DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse,
 };
@@ -15,6 +18,10 @@ use steadfast_api::v1::workflowservice::{
 const DESCRIBED: &str = "temporal.api.workflowservice.v1.DescribeWorkflowExecutionResponse";
 /// Queues whose pollers are looked up for one page.
 const QUEUES: usize = 8;
+/// Characters of a failure's message in a list.
+const TROUBLE_CHARS: usize = 200;
+/// How far back the failure of a workflow task is looked for, for a list.
+const TROUBLE_EVENTS: i32 = 10;
 
 /// A run as the server describes it.
 pub(crate) struct Described(DescribeWorkflowExecutionResponse);
@@ -46,6 +53,25 @@ impl Described {
         ProtoJson::new().message(DESCRIBED, &self.0)
     }
 
+    /// The worst of what keeps this run from going on, in a few words; what its page says at length.
+    pub async fn trouble(&self, backend: &dyn Backend, run: &Run) -> Option<Value> {
+        let task = self.0.pending_workflow_task.as_ref();
+        if let Some(task) = task.filter(|task| task.attempt > 1) {
+            let newest = history::newest(backend, run, Bytes::new(), TROUBLE_EVENTS).await;
+            let events = newest.map(|page| page.events).unwrap_or_default();
+            let failure = events.iter().rev().find_map(|event| match event.attributes.as_ref()? {
+                Attributes::WorkflowTaskFailedEventAttributes(failed) => failed.failure.as_ref(),
+                _ => None,
+            });
+            return Some(json!({ "attempt": task.attempt, "message": failure.map(root_message) }));
+        }
+        let failing = self.0.pending_activities.iter().filter(|activity| activity.last_failure.is_some());
+        let worst = failing.max_by_key(|activity| activity.attempt)?;
+        let name = worst.activity_type.as_ref().map_or("", |kind| &kind.name);
+        let message = worst.last_failure.as_ref().map(root_message);
+        Some(json!({ "activity": name, "attempt": worst.attempt, "message": message }))
+    }
+
     /// The queues on which something of this run waits.
     fn queues(&self) -> BTreeSet<(String, bool)> {
         let mut queues = BTreeSet::new();
@@ -75,6 +101,21 @@ impl Described {
         }
         json!({ "workflow": workflow, "activity": activity })
     }
+}
+
+/// What went wrong first, in one line.
+fn root_message(failure: &Failure) -> String {
+    let mut root = failure;
+    while let Some(cause) = &root.cause {
+        root = cause;
+    }
+    let kind = match &root.failure_info {
+        Some(FailureInfo::ApplicationFailureInfo(info)) if !info.r#type.is_empty() => {
+            format!("{}: ", info.r#type)
+        }
+        _ => String::new(),
+    };
+    format!("{kind}{}", root.message.lines().next().unwrap_or_default()).chars().take(TROUBLE_CHARS).collect()
 }
 
 pub(crate) async fn load(backend: &dyn Backend, run: &Run) -> Result<Value, Problem> {

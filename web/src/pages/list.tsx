@@ -210,10 +210,11 @@ function Row({ route, row }: { route: ListRoute; row: ListRow }) {
     <tr>
       <td class="state">
         <Status status={row.paused ? "Paused" : row.status} />
-        {row.problems && <span class="tag bad" title={inline(row.problems)}><Icon name="warn" /> failing</span>}
+        <Trouble row={row} />
       </td>
       <td class="id">
         <a class="mono stretched" href={runHref(route.namespace, workflowId, runId)} title={`Run ${runId}`}>{workflowId}</a>
+        {row.trouble?.message && <span class={row.trouble.activity ? "trouble" : "trouble bad"}>{row.trouble.activity && `${row.trouble.activity}: `}{row.trouble.message}</span>}
       </td>
       <td class="type">
         <a class="quiet" href={listHref(route.namespace, `WorkflowType=${quoted(type)}`)} title="All of this type">{type}</a>
@@ -222,6 +223,21 @@ function Row({ route, row }: { route: ListRoute; row: ListRow }) {
       <td class="end started"><Ago at={row.startTime} /></td>
       <td class="end duration"><Duration row={row} /></td>
     </tr>
+  );
+}
+
+function Trouble({ row }: { row: ListRow }) {
+  const { trouble, problems } = row;
+  if (!trouble && !problems) return null;
+  const inActivity = trouble?.activity !== undefined;
+  const word = inActivity ? "retrying" : "failing";
+  const title = inActivity
+    ? `${trouble.activity} failed ${trouble.attempt} times: ${trouble.message ?? ""}`
+    : `Its code keeps failing${trouble ? `, attempt ${trouble.attempt}` : ""}${problems ? ` (${inline(problems)})` : ""}`;
+  return (
+    <span class={inActivity ? "tag warn" : "tag bad"} title={title}>
+      <Icon name={inActivity ? "again" : "warn"} /> {word}
+    </span>
   );
 }
 

@@ -5,7 +5,10 @@ import { useRef, useState } from "preact/hooks";
 import { post, problemOf } from "../api.ts";
 import { ProblemLine } from "../pages/problem.tsx";
 import { layOut } from "../pure/json-text.ts";
-import type { HistoryEvent, Problem } from "../pure/model.ts";
+import type { BoxedPayload, HistoryEvent, Problem } from "../pure/model.ts";
+import { parseStack } from "../pure/stack.ts";
+import { Stack } from "./failure.tsx";
+import { Payloads } from "./payload.tsx";
 
 interface ActionsProps {
   path: string;
@@ -15,9 +18,16 @@ interface ActionsProps {
 }
 
 export function Actions({ path, open, workflowId, events }: ActionsProps) {
-  if (!open) return null;
+  if (!open) {
+    return (
+      <div class="actions">
+        <QueryAction path={path} />
+      </div>
+    );
+  }
   return (
     <div class="actions">
+      <QueryAction path={path} />
       <SignalAction path={path} events={events} />
       <ReasonAction path={`${path}/cancel`} word="Cancel" title={`Ask ${workflowId} to cancel`}>
         The workflow is told, and its code may clean up before it ends.
@@ -33,7 +43,7 @@ interface DialogProps {
   word: string;
   title: string;
   danger?: boolean;
-  /** Throws what went wrong. */
+  /** Throws what went wrong; what it returns as true keeps the dialog open. */
   act: () => Promise<unknown>;
   ready: boolean;
   children: ComponentChildren;
@@ -48,8 +58,7 @@ function Dialog({ word, title, danger, act, ready, children }: DialogProps) {
     setBusy(true);
     setProblem(undefined);
     try {
-      await act();
-      dialog.current?.close();
+      if ((await act()) !== true) dialog.current?.close();
     } catch (error) {
       setProblem(problemOf(error));
     }
@@ -106,4 +115,61 @@ function SignalAction({ path, events }: { path: string; events: HistoryEvent[] }
       {!valid && <p class="problem-line">This is not JSON yet.</p>}
     </Dialog>
   );
+}
+
+interface Answer {
+  queryResult?: BoxedPayload[];
+  queryRejected?: { status?: string };
+}
+
+/** Asks the workflow's own code; the call stack is a query like any other. */
+function QueryAction({ path }: { path: string }) {
+  const [name, setName] = useState(STACK);
+  const [input, setInput] = useState("");
+  const [answer, setAnswer] = useState<{ name: string; payloads: BoxedPayload[] }>();
+  const valid = input.trim() === "" || layOut(input) !== undefined;
+  async function ask(): Promise<true> {
+    const asked = name.trim();
+    setAnswer(undefined);
+    const got = await post<Answer>(`${path}/query`, { name: asked, input: input.trim() === "" ? [] : [input.trim()] });
+    setAnswer({ name: asked, payloads: got.queryResult ?? [] });
+    return true;
+  }
+  return (
+    <Dialog word="Query" title="Ask the workflow's code" ready={name.trim() !== "" && valid} act={ask}>
+      <p class="muted">A worker answers from the code's memory; nothing is changed. <code>{STACK}</code> shows where the code stands.</p>
+      <label>
+        Query name
+        <input value={name} list="query-names" required onInput={(event) => setName(event.currentTarget.value)} autocomplete="off" spellcheck={false} />
+      </label>
+      <datalist id="query-names">
+        <option value={STACK} />
+        <option value="__temporal_workflow_metadata" />
+      </datalist>
+      <label>
+        Argument, as JSON <span class="muted">(empty for none)</span>
+        <input class="mono" value={input} spellcheck={false} onInput={(event) => setInput(event.currentTarget.value)} aria-invalid={valid ? undefined : "true"} />
+      </label>
+      {answer && (
+        <div class="answer" role="status">
+          <h3>Answer of {answer.name}</h3>
+          {answer.name === STACK ? <StackText payload={answer.payloads[0]} /> : <Payloads payloads={answer.payloads} />}
+          {answer.payloads.length === 0 && <p class="muted">Nothing.</p>}
+        </div>
+      )}
+    </Dialog>
+  );
+}
+
+const STACK = "__stack_trace";
+
+function StackText({ payload }: { payload: BoxedPayload | undefined }) {
+  let text = "";
+  try {
+    // A string is a string: nothing is lost by parsing one.
+    text = String(JSON.parse(payload?.$payload.text ?? '""'));
+  } catch {
+    text = payload?.$payload.text ?? "";
+  }
+  return <Stack frames={parseStack(text)} />;
 }

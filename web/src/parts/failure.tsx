@@ -49,6 +49,7 @@ function PlaceView({ place }: { place: Place }) {
   );
 }
 
+/** A first cause of a single frame has been shown as the place already. */
 function CauseView({ cause, first }: { cause: Cause; first: boolean }) {
   const rest = cause.message.includes("\n") ? cause.message : undefined;
   return (
@@ -62,7 +63,7 @@ function CauseView({ cause, first }: { cause: Cause; first: boolean }) {
       {rest && <pre class="message" tabIndex={0}>{rest}</pre>}
       {cause.encoded && <p class="muted">The failure is encoded; its text needs the codec of the worker.</p>}
       {cause.details && cause.details.length > 0 && <Payloads payloads={cause.details} />}
-      {cause.frames.length > 0 && <Stack frames={cause.frames} />}
+      {cause.frames.length > (first && cause.place ? 1 : 0) && <Stack frames={cause.frames} />}
     </li>
   );
 }

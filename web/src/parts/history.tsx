@@ -172,9 +172,11 @@ function GroupRow({ group, path, route, from, until }: GroupRowProps) {
             {error && <span class="error">{error}</span>}
           </span>
           <span class="bar" aria-hidden="true">
-            {group.start !== undefined && (
-              <i style={{ left: `${place(group.start)}%`, width: `${group.state === "open" ? 100 - place(group.start) : place(group.end ?? group.start) - place(group.start)}%` }} />
-            )}
+            <span>
+              {group.start !== undefined && (
+                <i style={{ left: `${place(group.start)}%`, width: `${(group.state === "open" ? 100 : place(group.end ?? group.start)) - place(group.start)}%` }} />
+              )}
+            </span>
           </span>
           <span class="lasted">{lasted !== undefined && group.events.length > 1 && group.state !== "open" ? span(lasted) : ""}</span>
           <time title={group.start === undefined ? "" : fullTime(group.start)}>{group.start === undefined ? "" : clockTime(group.start)}</time>

@@ -3,7 +3,7 @@
 import type { RunRoute } from "../pages/run.tsx";
 import type { Describe, PendingActivity, Pollers } from "../pure/model.ts";
 import { headline, rootCause } from "../pure/failure.ts";
-import { instant } from "../pure/time.ts";
+import { durationMs, instant, span } from "../pure/time.ts";
 import { clock } from "../api.ts";
 import { queueHref } from "../routes.ts";
 import { FailureView } from "./failure.tsx";
@@ -53,7 +53,7 @@ function Activity({ route, activity, pollers, own, alone }: ActivityProps) {
       <p class="facts-line muted">
         {activity.lastWorkerIdentity && <span>worker <span class="mono">{activity.lastWorkerIdentity}</span></span>}
         {activity.lastHeartbeatTime && <span>last heartbeat <Ago at={activity.lastHeartbeatTime} /></span>}
-        {activity.currentRetryInterval && activity.lastFailure && <span>retry interval {activity.currentRetryInterval}</span>}
+        {activity.currentRetryInterval && activity.lastFailure && <span>tried every {span(durationMs(activity.currentRetryInterval) ?? 0)}</span>}
         <span>queue <a class="quiet" href={queueHref(route.namespace, queue)}>{queue}</a></span>
         <span>id {activity.activityId}</span>
       </p>

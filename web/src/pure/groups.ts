@@ -134,13 +134,13 @@ function begin(event: HistoryEvent): Group {
       group.kind = "Marker";
       break;
     case "WorkflowExecutionCompleted":
-      return { ...group, kind: "Completed", state: "done", outcome: "completed", events: [event] };
+      return { ...group, kind: "Completed", state: "done", events: [event] };
     case "WorkflowExecutionFailed":
     case "WorkflowExecutionTimedOut":
-      return { ...group, kind: words(event.eventType.replace("WorkflowExecution", "")), state: "failed", outcome: "failed", failure: a.failure, events: [event] };
+      return { ...group, kind: words(event.eventType.replace("WorkflowExecution", "")), state: "failed", failure: a.failure, events: [event] };
     case "WorkflowExecutionCanceled":
     case "WorkflowExecutionTerminated":
-      return { ...group, kind: words(event.eventType.replace("WorkflowExecution", "")), name: a.reason ?? "", state: "cancelled", outcome: "ended", events: [event] };
+      return { ...group, kind: words(event.eventType.replace("WorkflowExecution", "")), name: a.reason ?? "", state: "cancelled", events: [event] };
   }
   addTo(group, event);
   return group;

@@ -155,6 +155,8 @@ export interface ListRow {
   taskQueue?: string;
   problems?: BoxedPayload;
   paused?: boolean;
+  /** What keeps a running workflow from going on: its own code, or an activity that is tried again and again. */
+  trouble?: { attempt: number; activity?: string; message?: string | null };
 }
 
 export interface ListData {

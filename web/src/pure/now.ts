@@ -77,7 +77,7 @@ export function now(describe: Describe, events: HistoryEvent[], pollers: Pollers
   }
 
   const activities = [...(describe.pendingActivities ?? [])].sort((a, b) => severity(b, pollers, queue) - severity(a, pollers, queue));
-  for (const activity of activities) troubles.push(pendingActivity(activity, pollers, queue, clock));
+  for (const activity of activities) troubles.push(pendingActivity(activity, events, pollers, queue, clock));
 
   for (const operation of describe.pendingNexusOperations ?? []) {
     const failure = operation.lastAttemptFailure;
@@ -162,7 +162,7 @@ function severity(activity: PendingActivity, pollers: Pollers, ownQueue: string)
   return activity.state === "Started" ? 0 : 1;
 }
 
-function pendingActivity(activity: PendingActivity, pollers: Pollers, ownQueue: string, clock: number): Now {
+function pendingActivity(activity: PendingActivity, events: HistoryEvent[], pollers: Pollers, ownQueue: string, clock: number): Now {
   const queue = activity.activityOptions?.taskQueue?.name ?? ownQueue;
   const started = activity.state === "Started" || activity.state === "CancelRequested";
   const unpolled = pollers.activity[queue] === 0;
@@ -177,16 +177,18 @@ function pendingActivity(activity: PendingActivity, pollers: Pollers, ownQueue: 
   }
   if (activity.lastFailure) {
     const next = started ? undefined : instant(activity.nextAttemptScheduleTime ?? activity.scheduledTime);
+    const scheduled = firstScheduled(activity, events);
     return {
       ...base,
       tone: "bad",
       title: started ? "Tries the failing activity again" : "Waits to try the failing activity again",
-      since: firstTry(activity) ?? instant(activity.lastAttemptCompleteTime),
-      sinceWord: firstTry(activity) === undefined ? "last failed" : "failing for",
+      since: scheduled ?? instant(activity.lastAttemptCompleteTime),
+      sinceWord: scheduled === undefined ? "last failed" : "trying for",
       failure: activity.lastFailure,
       error: headline(rootCause(activity.lastFailure)),
       next: next !== undefined && next > clock ? next : undefined,
       nextWord: "next attempt",
+      hint: "It is tried again by itself. If the code is wrong, fix it and restart the worker: the next attempt runs the new code.",
       also: unpolled ? [`No worker polls the task queue ${queue} for activities now.`] : [],
     };
   }
@@ -201,9 +203,10 @@ function pendingActivity(activity: PendingActivity, pollers: Pollers, ownQueue: 
   return { ...base, tone: "wait", title: "Waits for a worker to take the activity", since: next !== undefined && next <= clock ? next : undefined };
 }
 
-/** The API tells when the next attempt is scheduled, not when the first was; that is known only while it is the same. */
-function firstTry(activity: PendingActivity): number | undefined {
-  return (activity as { firstScheduledTime?: number }).firstScheduledTime;
+/** When its first attempt was scheduled: what the server describes is the current attempt's time. */
+function firstScheduled(activity: PendingActivity, events: HistoryEvent[]): number | undefined {
+  const event = events.findLast((one) => one.eventType === "ActivityTaskScheduled" && one.attributes.activityId === activity.activityId);
+  return instant(event?.eventTime);
 }
 
 /** Timers that were started and neither fired nor cancelled, next one first. */

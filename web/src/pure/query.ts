@@ -26,9 +26,12 @@ export function quoted(text: string): string {
 
 /** Where in the query the server found the mistake (counted from 0), if its message tells. */
 export function errorPosition(message: string, query: string): number | undefined {
-  const found = /\b(?:position|column|offset|char(?:acter)?)\s*:?\s*(\d+)/i.exec(message);
-  if (found) return Math.min(Math.max(Number(found[1]) - 1, 0), query.length);
-  const near = /near '([^']+)'/.exec(message);
-  const at = near ? query.indexOf(near[1]!) : -1;
-  return at < 0 ? undefined : at;
+  const told = /\b(?:position|column|offset)\s*:?\s*(\d+)/i.exec(message)?.[1];
+  const position = told === undefined ? undefined : Math.min(Math.max(Number(told) - 1, 0), query.length);
+  // The position is often that of the end of what is wrong; what is quoted from the query is more exact.
+  const quotes = [/near '([^']+)'/, /near "([^"]+)"/, /'([^']+)'/, /"([^"]+)"/, /`([^`]+)`/];
+  const near = quotes.map((quote) => quote.exec(message)?.[1]).find((text) => text !== undefined && query.includes(text));
+  if (near === undefined) return position;
+  const before = position === undefined ? -1 : query.lastIndexOf(near, position);
+  return before >= 0 ? before : query.indexOf(near);
 }

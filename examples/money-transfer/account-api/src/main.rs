@@ -3,6 +3,7 @@
 use account_api::chaos::{Chaos, Level};
 use account_api::{Store, router};
 use clap::Parser;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().compact().with_target(false).init();
+    tracing_subscriber::fmt().compact().with_target(false).with_ansi(std::io::stdout().is_terminal()).init();
     let arguments = Arguments::parse();
     match serve(arguments).await {
         Ok(()) => ExitCode::SUCCESS,

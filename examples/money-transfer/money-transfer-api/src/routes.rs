@@ -27,7 +27,7 @@ const LARGEST_BATCH: usize = 500;
 /// The size of a batch when none is said.
 const USUAL_BATCH: usize = 20;
 /// The largest amount of a transfer in a batch, in cents.
-const LARGEST_IN_BATCH: i64 = 20_00;
+const LARGEST_IN_BATCH: i64 = 2_000;
 /// How many transfers an account's history shows.
 const LONGEST_HISTORY: usize = 200;
 

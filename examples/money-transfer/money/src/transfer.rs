@@ -28,7 +28,7 @@ pub const ACCOUNTS: [&str; 10] = [
     "account_J",
 ];
 /// What each of them holds at first.
-pub const OPENING_BALANCE: Cents = Cents::new(1_000_00);
+pub const OPENING_BALANCE: Cents = Cents::new(100_000);
 
 /// The input of the workflow: who gives how much to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

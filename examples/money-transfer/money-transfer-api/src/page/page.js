@@ -129,11 +129,12 @@ function trouble(transfer) {
     "div",
     { class: "trouble" },
     element("div", {}, element("b", {}, `${title}: `), text),
-    source && element("code", {}, source),
     element(
       "div",
       { class: "when" },
-      `tried ${attempts} times`,
+      source && element("code", {}, source),
+      source && " · ",
+      `attempt ${attempts}`,
       nextTry && element("span", { "data-next-try": nextTry }),
     ),
   );
@@ -233,7 +234,7 @@ function tick() {
   for (const age of document.querySelectorAll("[data-since]")) age.textContent = duration(now - Number(age.dataset.since));
   for (const next of document.querySelectorAll("[data-next-try]")) {
     const wait = Number(next.dataset.nextTry) - now;
-    next.textContent = wait > 0 ? `, again in ${duration(wait)}` : ", again now";
+    next.textContent = wait > 0 ? `, in ${duration(wait)}` : ", now";
   }
 }
 setInterval(tick, 500);

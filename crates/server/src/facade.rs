@@ -80,10 +80,20 @@ impl Namespaces {
     pub async fn register(&self, _: NamespaceState) -> Result<(), Failure> {
         Err(absent())
     }
-    pub async fn update(&self, _: NamespaceState) -> Result<(), Failure> {
+    /// Changes a namespace; the closure may run again when another process was faster.
+    pub async fn change(
+        &self,
+        _: Uuid,
+        _: impl Fn(&mut NamespaceState) -> Result<(), Reject> + Send,
+    ) -> Result<Arc<NamespaceState>, Failure> {
         Err(absent())
     }
-    pub async fn delete(&self, _: Uuid) -> Result<(), Failure> {
+    /// Drops a custom search attribute and its values. One that is not there is no error.
+    pub async fn remove_attribute(&self, _: Uuid, _: &str) -> Result<(), Failure> {
+        Err(absent())
+    }
+    /// Renames it, and removes it with all that is in it; gives back the name that it has meanwhile.
+    pub async fn delete(&self, _: Uuid) -> Result<String, Failure> {
         Err(absent())
     }
 }
@@ -224,7 +234,7 @@ impl Engine {
         _beyond_event: i64,
         _close_only: bool,
         _: Instant,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<()>, Failure> {
         Err(absent())
     }
     pub async fn describe(&self, _: EntityKey, _: Option<Uuid>) -> Result<Arc<Run>, Failure> {

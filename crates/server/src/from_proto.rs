@@ -241,7 +241,6 @@ fn id_policies(reuse: i32, conflict: i32, default_conflict: Conflict) -> (Reuse,
     };
     match (reuse, Conflict::try_from(conflict).unwrap_or_default()) {
         // The deprecated policy says by itself what a running one means.
-        #[allow(deprecated)]
         (Reuse::TerminateIfRunning, Conflict::Unspecified) => {
             (Reuse::AllowDuplicate, Conflict::TerminateExisting)
         }
@@ -252,7 +251,6 @@ fn id_policies(reuse: i32, conflict: i32, default_conflict: Conflict) -> (Reuse,
 
 fn compatible(reuse: Reuse, conflict: Conflict) -> Result<(Reuse, Conflict), Reject> {
     match (reuse, conflict) {
-        #[allow(deprecated)]
         (Reuse::TerminateIfRunning, _) => Err(Reject::invalid(
             "Invalid WorkflowIDReusePolicy: WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING cannot be used together \
              with a WorkflowIDConflictPolicy",
@@ -340,7 +338,6 @@ pub fn reset(request: ResetWorkflowExecutionRequest, context: &Context<'_>) -> R
     }
     check::request_id(&request.request_id, context.limits)?;
     let (_, run) = check::execution(request.workflow_execution.as_ref())?;
-    #[allow(deprecated)]
     let by_type = ResetReapplyType::try_from(request.reset_reapply_type).map_err(|_| {
         Reject::invalid(format!("unknown reset reapply type: {}", request.reset_reapply_type))
     })?;

@@ -3,10 +3,16 @@
 //! Requests are checked and turned into the machines' inputs, replies into responses, refusals into statuses. Nothing
 //! here decides what happens to a workflow, and nothing below knows a request.
 
+// The deprecated fields of the API are part of the contract: old SDKs send and read them.
+#![allow(deprecated)]
+
+pub mod call;
 pub mod check;
 pub mod cron;
 pub mod facade;
 pub mod from_proto;
+pub mod frontend;
+pub mod grpc;
 pub mod limits;
 pub mod status;
 pub mod to_proto;

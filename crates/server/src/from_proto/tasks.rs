@@ -37,13 +37,11 @@ pub fn complete_workflow_task(
     if let Some((queue, _)) = &sticky {
         check::queue_name(queue, context.limits, true)?;
     }
-    #[allow(deprecated)]
     let build_id = match (&request.deployment_options, &request.worker_version_stamp) {
         (Some(options), _) => options.build_id.clone(),
         (None, Some(stamp)) => stamp.build_id.clone(),
         (None, None) => String::new(),
     };
-    #[allow(deprecated)]
     let binary_checksum = request.binary_checksum.clone();
     let complete = CompleteWorkflowTask {
         token: token.position(),
@@ -72,7 +70,6 @@ pub fn fail_workflow_task(
     context: &Context<'_>,
 ) -> Result<Addressed, Reject> {
     check::identity(&request.identity, context.limits)?;
-    #[allow(deprecated)]
     let fail = FailWorkflowTask {
         token: token.position(),
         cause: WorkflowTaskFailedCause::try_from(request.cause).unwrap_or_default(),

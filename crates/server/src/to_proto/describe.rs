@@ -65,7 +65,6 @@ fn info(workflow_id: &str, run: &Run, schema: &dyn Schema) -> WorkflowExecutionI
     let first_run_id =
         if start.first_run_id.is_empty() { run.id.to_string() } else { start.first_run_id.clone() };
     let memo = run.attributes.memo.clone();
-    #[allow(deprecated)]
     WorkflowExecutionInfo {
         execution: execution(workflow_id, run.id),
         r#type: workflow_type(&start.workflow_type),

@@ -1,0 +1,19 @@
+//! DescribeWorkflowExecution.
+
+use crate::call::Call;
+use crate::frontend::Frontend;
+use crate::status::Refusal;
+use crate::{check, to_proto};
+use steadfast_api::v1::workflowservice::*;
+use steadfast_machine::EntityKey;
+
+pub async fn describe_workflow_execution(
+    frontend: &Frontend,
+    _: Call,
+    request: DescribeWorkflowExecutionRequest,
+) -> Result<DescribeWorkflowExecutionResponse, Refusal> {
+    let namespace = frontend.namespace(&request.namespace)?;
+    let (id, run) = check::execution(request.execution.as_ref())?;
+    let run = frontend.engine.describe(EntityKey::workflow(namespace.id, id), run).await?;
+    Ok(to_proto::describe(id, &run, &*namespace))
+}

@@ -1,0 +1,97 @@
+//! Which search attributes there are, and which a namespace adds or drops.
+
+use crate::call::Call;
+use crate::frontend::Frontend;
+use crate::status::Refusal;
+use steadfast_api::v1::operatorservice::*;
+use steadfast_api::v1::workflowservice::{GetSearchAttributesRequest, GetSearchAttributesResponse};
+use steadfast_machine::Reject;
+use steadfast_query::AttributeType;
+use steadfast_query::attribute::{built_in, is_reserved};
+
+pub async fn get_search_attributes(
+    frontend: &Frontend,
+    _: Call,
+    _: GetSearchAttributesRequest,
+) -> Result<GetSearchAttributesResponse, Refusal> {
+    let mut keys: std::collections::HashMap<String, i32> =
+        built_in().map(|(name, kind)| (name.to_owned(), kind.to_api())).collect();
+    for namespace in frontend.engine.namespaces().list() {
+        keys.extend(namespace.attributes.iter().map(|(name, kind)| (name.clone(), kind.to_api())));
+    }
+    Ok(GetSearchAttributesResponse { keys })
+}
+
+pub async fn list_search_attributes(
+    frontend: &Frontend,
+    _: Call,
+    request: ListSearchAttributesRequest,
+) -> Result<ListSearchAttributesResponse, Refusal> {
+    let namespace = named(frontend, &request.namespace)?;
+    Ok(ListSearchAttributesResponse {
+        custom_attributes: namespace
+            .attributes
+            .iter()
+            .map(|(name, kind)| (name.clone(), kind.to_api()))
+            .collect(),
+        system_attributes: built_in().map(|(name, kind)| (name.to_owned(), kind.to_api())).collect(),
+        storage_schema: Default::default(),
+    })
+}
+
+/// Adding one that is there already changes nothing, whatever its type: the reference does the same.
+pub async fn add_search_attributes(
+    frontend: &Frontend,
+    _: Call,
+    request: AddSearchAttributesRequest,
+) -> Result<AddSearchAttributesResponse, Refusal> {
+    if request.search_attributes.is_empty() {
+        return Err(Reject::invalid("SearchAttributes are not set on request.").into());
+    }
+    let mut added = Vec::with_capacity(request.search_attributes.len());
+    for (name, number) in request.search_attributes {
+        if is_reserved(&name) {
+            return Err(Reject::invalid(format!("Search attribute {name} is reserved by system.")).into());
+        }
+        let kind = AttributeType::from_api(number)
+            .ok_or_else(|| Reject::invalid(format!("Unknown search attribute type: {number}.")))?;
+        added.push((name, kind));
+    }
+    let namespace = named(frontend, &request.namespace)?;
+    frontend
+        .engine
+        .namespaces()
+        .change(namespace.id, move |namespace| {
+            for (name, kind) in &added {
+                namespace.attributes.entry(name.clone()).or_insert(*kind);
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(AddSearchAttributesResponse {})
+}
+
+pub async fn remove_search_attributes(
+    frontend: &Frontend,
+    _: Call,
+    request: RemoveSearchAttributesRequest,
+) -> Result<RemoveSearchAttributesResponse, Refusal> {
+    if request.search_attributes.is_empty() {
+        return Err(Reject::invalid("SearchAttributes are not set on request.").into());
+    }
+    if let Some(name) = request.search_attributes.iter().find(|name| is_reserved(name)) {
+        return Err(Reject::invalid(format!("Unable to remove non-custom search attributes: {name}.")).into());
+    }
+    let namespace = named(frontend, &request.namespace)?;
+    for name in &request.search_attributes {
+        frontend.engine.namespaces().remove_attribute(namespace.id, name).await?;
+    }
+    Ok(RemoveSearchAttributesResponse {})
+}
+
+fn named(frontend: &Frontend, name: &str) -> Result<std::sync::Arc<crate::facade::NamespaceState>, Refusal> {
+    if name.is_empty() {
+        return Err(Reject::invalid("Namespace is not set on request.").into());
+    }
+    frontend.namespace(name)
+}

@@ -1,0 +1,160 @@
+//! Workflow tasks and queries, from the worker's side.
+
+use crate::call::Call;
+use crate::facade::{Poll, WorkflowTaskPoll};
+use crate::frontend::{Frontend, unexpected};
+use crate::status::Refusal;
+use crate::{check, from_proto, to_proto};
+use std::sync::Arc;
+use steadfast_api::v1::deployment::WorkerDeploymentOptions;
+use steadfast_api::v1::enums::{QueryResultType, TaskQueueKind};
+use steadfast_api::v1::query::WorkflowQueryResult;
+use steadfast_api::v1::workflowservice::*;
+use steadfast_machine::workflow::input::{Input, What};
+use steadfast_machine::workflow::reply::WorkflowReply;
+use steadfast_machine::{QueueKey, QueueType, Reject, Reply};
+
+pub async fn poll_workflow_task_queue(
+    frontend: &Frontend,
+    call: Call,
+    request: PollWorkflowTaskQueueRequest,
+) -> Result<PollWorkflowTaskQueueResponse, Refusal> {
+    let namespace = frontend.namespace(&request.namespace)?;
+    let until = call.poll_until()?;
+    check::identity(&request.identity, &frontend.limits)?;
+    check::deployment(request.deployment_options.as_ref())?;
+    let queue = check::polled_queue(request.task_queue.as_ref(), &frontend.limits)?;
+    let sticky = queue.kind == TaskQueueKind::Sticky as i32;
+    if sticky && queue.normal_name.is_empty() && request.deployment_options.is_some() {
+        return Err(Reject::invalid(
+            "NormalName must be set on sticky queue when UseVersioning is true or DeploymentOptions are set.",
+        )
+        .into());
+    }
+    let Some(until) = until else { return Ok(PollWorkflowTaskQueueResponse::default()) };
+    let _waiting = frontend.long_call(namespace.id, &call)?;
+    let (build_id, deployment_name) = worker(
+        request.deployment_options.as_ref(),
+        request.worker_version_capabilities.as_ref().map(|version| version.build_id.as_str()),
+        &request.binary_checksum,
+    );
+    let poll = Poll {
+        queue: QueueKey {
+            namespace: namespace.id,
+            name: Arc::from(queue.name.as_str()),
+            kind: QueueType::Workflow,
+        },
+        sticky_of: sticky.then(|| queue.normal_name.clone()),
+        identity: request.identity,
+        build_id,
+        deployment_name,
+        rate: None,
+    };
+    let task = frontend.unless_stopping(frontend.engine.poll_workflow_task(poll, until)).await?;
+    Ok(match task {
+        None => PollWorkflowTaskQueueResponse::default(),
+        Some(WorkflowTaskPoll::Task { task, history, backlog }) => {
+            to_proto::workflow_task(&frontend.tokens, namespace.id, *task, history, backlog)
+        }
+        Some(WorkflowTaskPoll::Query(query)) => to_proto::query_task(&frontend.tokens, *query),
+    })
+}
+
+/// The build id and deployment that a worker says it is of, by whichever of the generations of versioning it speaks.
+pub fn worker(
+    deployment: Option<&WorkerDeploymentOptions>,
+    build_id: Option<&str>,
+    binary_checksum: &str,
+) -> (String, String) {
+    match (deployment, build_id) {
+        (Some(deployment), _) => (deployment.build_id.clone(), deployment.deployment_name.clone()),
+        (None, Some(build_id)) if !build_id.is_empty() => (build_id.into(), String::new()),
+        (None, _) => (binary_checksum.into(), String::new()),
+    }
+}
+
+pub async fn respond_workflow_task_completed(
+    frontend: &Frontend,
+    _: Call,
+    request: RespondWorkflowTaskCompletedRequest,
+) -> Result<RespondWorkflowTaskCompletedResponse, Refusal> {
+    let token = frontend.tokens.open_workflow_task(&request.task_token).map_err(|_| bad_token())?;
+    let namespace = frontend.token_namespace(&token.namespace, &request.namespace)?;
+    let input = from_proto::complete_workflow_task(&token, request, &frontend.context(&namespace))?;
+    let (new_task, started, reset_history_event_id) = match frontend.apply(namespace.id, input).await? {
+        Reply::Workflow(reply) => match *reply {
+            WorkflowReply::WorkflowTaskCompleted { new_task, activities, reset_history_event_id } => {
+                (new_task, activities, reset_history_event_id)
+            }
+            other => return Err(unexpected(&Reply::Workflow(Box::new(other)))),
+        },
+        other => return Err(unexpected(&other)),
+    };
+    let workflow_task = match new_task {
+        None => None,
+        Some(task) => {
+            let history = frontend.engine.task_history(namespace.id, &task).await?;
+            Some(to_proto::workflow_task(&frontend.tokens, namespace.id, task, history, 0))
+        }
+    };
+    let mut activity_tasks = Vec::with_capacity(started.len());
+    for activity in started {
+        let scheduled = frontend.engine.scheduled_event(namespace.id, &activity).await?;
+        let of = (namespace.id, namespace.name.as_str());
+        activity_tasks.push(to_proto::activity_task(&frontend.tokens, of, activity, scheduled));
+    }
+    Ok(RespondWorkflowTaskCompletedResponse { workflow_task, activity_tasks, reset_history_event_id })
+}
+
+pub async fn respond_workflow_task_failed(
+    frontend: &Frontend,
+    _: Call,
+    request: RespondWorkflowTaskFailedRequest,
+) -> Result<RespondWorkflowTaskFailedResponse, Refusal> {
+    let token = frontend.tokens.open_workflow_task(&request.task_token).map_err(|_| bad_token())?;
+    let namespace = frontend.token_namespace(&token.namespace, &request.namespace)?;
+    let input = from_proto::fail_workflow_task(&token, request, &frontend.context(&namespace))?;
+    frontend.apply(namespace.id, input).await?;
+    Ok(RespondWorkflowTaskFailedResponse::default())
+}
+
+pub async fn respond_query_task_completed(
+    frontend: &Frontend,
+    _: Call,
+    request: RespondQueryTaskCompletedRequest,
+) -> Result<RespondQueryTaskCompletedResponse, Refusal> {
+    let token = frontend.tokens.open_query_task(&request.task_token).map_err(|_| bad_token())?;
+    frontend.token_namespace(&token.namespace, &request.namespace)?;
+    let result = if check::blob(request.query_result.as_ref(), &frontend.limits).is_err() {
+        WorkflowQueryResult {
+            result_type: QueryResultType::Failed as i32,
+            error_message: "Blob data size exceeds limit.".into(),
+            ..WorkflowQueryResult::default()
+        }
+    } else {
+        WorkflowQueryResult {
+            result_type: request.completed_type,
+            answer: request.query_result,
+            error_message: request.error_message,
+            failure: request.failure,
+        }
+    };
+    frontend.engine.respond_query(token.caller(), result).await?;
+    Ok(RespondQueryTaskCompletedResponse::default())
+}
+
+pub async fn reset_sticky_task_queue(
+    frontend: &Frontend,
+    _: Call,
+    request: ResetStickyTaskQueueRequest,
+) -> Result<ResetStickyTaskQueueResponse, Refusal> {
+    let namespace = frontend.namespace(&request.namespace)?;
+    let (id, run) = check::execution(request.execution.as_ref())?;
+    let input = Input { run, first_run: None, what: What::ResetSticky };
+    frontend.apply(namespace.id, (id.into(), input)).await?;
+    Ok(ResetStickyTaskQueueResponse::default())
+}
+
+pub fn bad_token() -> Reject {
+    Reject::invalid("Error deserializing task token.")
+}

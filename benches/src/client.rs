@@ -43,6 +43,11 @@ pub async fn is_serving(channel: Channel) -> bool {
     }
 }
 
+/// What is listed and counted: the runs that `--closed-runs` leaves behind.
+const CLOSED: &str = "WorkflowType = 'noop' AND ExecutionStatus = 'Completed'";
+/// Rows on a page of a list, as the web pages ask for.
+const LIST_PAGE: i32 = 100;
+
 #[derive(Clone)]
 pub struct Client {
     rpc: WorkflowServiceClient<Channel>,
@@ -142,6 +147,31 @@ impl Client {
             bail!("query: an answer without a result");
         }
         Ok(())
+    }
+
+    /// The first page of the closed runs of the noop workflow.
+    pub async fn list(&mut self) -> Result<()> {
+        let request = ListWorkflowExecutionsRequest {
+            namespace: self.namespace.clone(),
+            page_size: LIST_PAGE,
+            query: CLOSED.into(),
+            ..Default::default()
+        };
+        let reply = self.rpc.list_workflow_executions(request).await.map_err(refused("list"))?.into_inner();
+        match reply.executions.is_empty() {
+            true => bail!("list: no run was found"),
+            false => Ok(()),
+        }
+    }
+
+    pub async fn count(&mut self) -> Result<()> {
+        let request =
+            CountWorkflowExecutionsRequest { namespace: self.namespace.clone(), query: CLOSED.into() };
+        let reply = self.rpc.count_workflow_executions(request).await.map_err(refused("count"))?.into_inner();
+        match reply.count {
+            0 => bail!("count: no run was found"),
+            _ => Ok(()),
+        }
     }
 
     pub async fn terminate(&mut self, id: &str, run_id: &str) -> Result<()> {

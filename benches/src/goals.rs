@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::measure::Phase;
+use crate::phase::Phase;
 use crate::report::{Results, Run};
 use crate::scenario::Scenario;
 

@@ -4,9 +4,11 @@
 mod client;
 mod disk;
 mod goals;
+mod lanes;
 mod machine;
 mod measure;
 mod metrics;
+mod phase;
 mod process;
 mod report;
 mod run;
@@ -65,6 +67,18 @@ struct Arguments {
     /// Let the worker take activities with the reply to the decision that schedules them, as most SDKs do.
     #[arg(long)]
     eager: bool,
+
+    /// Closed runs on the server before a scenario is measured [default: 1000 for list and count, else 0].
+    #[arg(long)]
+    closed_runs: Option<u64>,
+
+    /// Open runs that wait, on the server before a scenario is measured. With --address they stay there.
+    #[arg(long, default_value_t = 0)]
+    open_runs: u64,
+
+    /// Starts that wait for workers in the scenario `backlog`.
+    #[arg(long, default_value_t = 2000)]
+    backlog: u64,
 
     #[arg(long, default_value = "default")]
     namespace: String,

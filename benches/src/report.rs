@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::goals::{self, Goal};
 use crate::machine::Machine;
-use crate::measure::Phase;
+use crate::phase::Phase;
 
 pub struct Results {
     pub machine: Machine,

@@ -9,7 +9,8 @@ use tokio::time::sleep;
 use crate::Arguments;
 use crate::disk;
 use crate::machine::Machine;
-use crate::measure::{self, Phase, Plan};
+use crate::measure::{self, Plan};
+use crate::phase::Phase;
 use crate::process::Process;
 use crate::report::{self, Boot, Results, Run};
 use crate::scenario::Scenario;
@@ -107,13 +108,20 @@ async fn start(arguments: &Arguments, command: &str) -> Result<Server> {
 }
 
 async fn phases(arguments: &Arguments, target: &Target, scenario: Scenario, run: &mut Run) -> Result<()> {
+    let worker = WorkerOptions { pollers: arguments.pollers, eager: arguments.eager };
+    let closed = arguments.closed_runs.unwrap_or(scenario.closed_runs());
+    measure::leave_behind(target, Scenario::Noop, closed, worker).await?;
+    measure::leave_behind(target, Scenario::Idle, arguments.open_runs, worker).await?;
+    let time = Duration::from_secs_f64(arguments.seconds);
+    if scenario == Scenario::Backlog {
+        eprintln!("{}: a backlog of {}", run.name, arguments.backlog);
+        let in_flight = arguments.in_flight.iter().copied().max().unwrap_or(1);
+        let plan = Plan { scenario, in_flight, time, worker };
+        keep(&mut run.phases, measure::drain(target, plan, arguments.backlog).await?);
+        return Ok(());
+    }
     for in_flight in &arguments.in_flight {
-        let plan = Plan {
-            scenario,
-            in_flight: *in_flight,
-            time: Duration::from_secs_f64(arguments.seconds),
-            worker: WorkerOptions { pollers: arguments.pollers, eager: arguments.eager },
-        };
+        let plan = Plan { scenario, in_flight: *in_flight, time, worker };
         eprintln!("{}: {} at {in_flight} in flight", run.name, scenario.name());
         let phase = measure::run(target, plan).await?;
         keep(&mut run.phases, phase);

@@ -28,10 +28,18 @@ pub enum Scenario {
     Child,
     /// Start only, with no worker: the run stays open.
     Start,
+    /// The first page of a list of closed runs.
+    List,
+    /// A count of closed runs.
+    Count,
+    /// Starts without a worker, then workers: the measured part is how the backlog goes away.
+    Backlog,
+    /// Start a workflow whose first task leaves it waiting. Not for measuring: it fills a server with open runs.
+    Idle,
 }
 
 impl Scenario {
-    pub const ALL: [Scenario; 10] = [
+    pub const ALL: [Scenario; 13] = [
         Scenario::Noop,
         Scenario::Activity,
         Scenario::TenActivities,
@@ -42,6 +50,9 @@ impl Scenario {
         Scenario::Query,
         Scenario::Child,
         Scenario::Start,
+        Scenario::List,
+        Scenario::Count,
+        Scenario::Backlog,
     ];
 
     /// What runs when nothing is said: the scenarios that the project's goals are about.
@@ -60,11 +71,23 @@ impl Scenario {
             Scenario::Query => "query",
             Scenario::Child => "child",
             Scenario::Start => "start",
+            Scenario::List => "list",
+            Scenario::Count => "count",
+            Scenario::Backlog => "backlog",
+            Scenario::Idle => "idle",
         }
     }
 
     pub fn needs_worker(self) -> bool {
-        self != Scenario::Start
+        !matches!(self, Scenario::Start | Scenario::List | Scenario::Count)
+    }
+
+    /// Closed runs that must be there for the scenario to make sense, when nothing else is asked for.
+    pub fn closed_runs(self) -> u64 {
+        match self {
+            Scenario::List | Scenario::Count => 1000,
+            _ => 0,
+        }
     }
 
     /// Makes what a lane needs before its first unit: a run to query.
@@ -103,7 +126,10 @@ impl Scenario {
                 Some(run) => client.query(&run.id, &run.run_id).await,
                 None => bail!("query: no open run was prepared"),
             },
-            Scenario::Start => client.start(Workflow::Noop, id).await.map(drop),
+            Scenario::Start | Scenario::Backlog => client.start(Workflow::Noop, id).await.map(drop),
+            Scenario::Idle => client.start(Workflow::Wait, id).await.map(drop),
+            Scenario::List => client.list().await,
+            Scenario::Count => client.count().await,
         }
     }
 

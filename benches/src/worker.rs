@@ -13,10 +13,11 @@ use steadfast_api::v1::query::WorkflowQueryResult;
 use steadfast_api::v1::taskqueue::{StickyExecutionAttributes, TaskQueue};
 use steadfast_api::v1::workflowservice::workflow_service_client::WorkflowServiceClient;
 use steadfast_api::v1::workflowservice::*;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::client::IDENTITY;
 use crate::workflows::{Task, Workflow, decide, number_payload};
@@ -27,6 +28,9 @@ const STICKY_TIMEOUT: prost_types::Duration = prost_types::Duration { seconds: 1
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 /// The deadline of a poll, as SDKs set it; the reference refuses polls without one.
 const POLL_DEADLINE: Duration = Duration::from_secs(70);
+
+/// How often an answer to a task is sent before it is given up.
+const ATTEMPTS: u32 = 20;
 
 /// How the worker polls.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +49,7 @@ fn long_poll<T>(message: T) -> Request<T> {
 
 /// Works until it is dropped.
 pub struct Worker {
+    decisions: watch::Sender<u64>,
     trouble: Arc<Mutex<Option<String>>>,
     _pollers: JoinSet<()>,
 }
@@ -56,6 +61,7 @@ struct Calls {
     queue: String,
     sticky: String,
     eager: bool,
+    decisions: watch::Sender<u64>,
     trouble: Arc<Mutex<Option<String>>>,
 }
 
@@ -67,6 +73,7 @@ impl Worker {
             queue: queue.into(),
             sticky: format!("{queue}-sticky"),
             eager: options.eager,
+            decisions: watch::Sender::new(0),
             trouble: Arc::default(),
         };
         let mut pollers = JoinSet::new();
@@ -75,7 +82,12 @@ impl Worker {
             pollers.spawn(calls.clone().poll_workflow_tasks(calls.sticky_queue()));
             pollers.spawn(calls.clone().poll_activity_tasks());
         }
-        Worker { trouble: calls.trouble, _pollers: pollers }
+        Worker { decisions: calls.decisions, trouble: calls.trouble, _pollers: pollers }
+    }
+
+    /// How many answers to workflow tasks the server has taken.
+    pub fn decisions(&self) -> watch::Receiver<u64> {
+        self.decisions.subscribe()
     }
 
     /// The first error that a poller or an answer met: the likely cause when workflows do not finish.
@@ -157,12 +169,16 @@ impl Calls {
                 return self.answer_query(task).await;
             }
             let request = self.decision(&task)?;
-            let reply = match self.rpc.respond_workflow_task_completed(request).await {
-                Ok(reply) => reply.into_inner(),
+            let answer = self.insist(request, async |rpc, request| {
+                rpc.respond_workflow_task_completed(request).await.map(Response::into_inner)
+            });
+            let reply = match answer.await {
+                Ok(reply) => reply,
                 // The run was closed or moved on meanwhile: for a worker that is daily life.
-                Err(status) if matches!(status.code(), Code::NotFound) => return Ok(()),
+                Err(status) if status.code() == Code::NotFound => return Ok(()),
                 Err(status) => return Err(status).context("answer to a workflow task"),
             };
+            self.decisions.send_modify(|count| *count += 1);
             for activity in reply.activity_tasks {
                 self.beside(|calls| calls.do_activity_task(activity));
             }
@@ -230,8 +246,31 @@ impl Calls {
             namespace: self.namespace.clone(),
             ..Default::default()
         };
-        self.rpc.respond_activity_task_completed(request).await.context("answer to an activity task")?;
+        let answer = self.insist(request, async |rpc, request| {
+            rpc.respond_activity_task_completed(request).await.map(drop)
+        });
+        answer.await.context("answer to an activity task")?;
         Ok(())
+    }
+
+    /// Makes a call again while its error is one that passes, as SDKs do: an answer that is lost is a task that waits for
+    /// its timeout, and the measurement would be of that.
+    async fn insist<M: Clone, R>(
+        &mut self,
+        message: M,
+        call: impl AsyncFn(&mut WorkflowServiceClient<Channel>, M) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            match call(&mut self.rpc, message.clone()).await {
+                Err(status) if left > 0 && passes(&status) => {
+                    self.note(format!("an answer was refused at first: {status}"));
+                    sleep(AFTER_ERROR).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Whether the poller should go on after this error.
@@ -248,4 +287,9 @@ impl Calls {
     fn note(&self, trouble: String) {
         self.trouble.lock().expect("no code panics while it holds this lock").get_or_insert(trouble);
     }
+}
+
+fn passes(status: &Status) -> bool {
+    let passing = [Code::Unavailable, Code::ResourceExhausted, Code::Aborted, Code::Internal, Code::Unknown];
+    passing.contains(&status.code())
 }

@@ -2,6 +2,7 @@
 //! that it is built in a moment on a fresh machine.
 
 mod bench;
+mod install;
 mod steps;
 mod tidy;
 
@@ -44,6 +45,8 @@ fn root() -> PathBuf {
 
 /// A command in the folder of the workspace.
 fn command(program: &str, arguments: &[&str]) -> Command {
+    // A program of the project's own is named from the workspace, wherever we were called.
+    let program = if program.starts_with(".tools/") { root().join(program) } else { PathBuf::from(program) };
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
     command

@@ -5,17 +5,22 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
-use crate::{command, root, tidy};
+use crate::{command, install, root, tidy};
 
 struct Step {
     name: &'static str,
     what: &'static str,
+    /// A folder whose package-lock.json is installed first, into its own node_modules.
+    node: Option<&'static str>,
+    /// A folder whose requirements.txt is installed first, into the project's own environment; `python` in the commands
+    /// is the one of that environment.
+    python: Option<&'static str>,
     action: Action,
 }
 
 enum Action {
-    /// A program with its arguments, in the folder of the workspace.
-    Command(&'static [&'static str]),
+    /// Programs with their arguments, one after the other, in the folder of the workspace.
+    Commands(&'static [&'static [&'static str]]),
     /// A check that is part of xtask.
     Own(fn() -> Result<(), String>),
 }
@@ -26,17 +31,35 @@ const STEPS: &[Step] = &[
     Step {
         name: "format",
         what: "rustfmt has nothing to change",
-        action: Action::Command(&["cargo", "fmt", "--all", "--check"]),
+        node: None,
+        python: None,
+        action: Action::Commands(&[&["cargo", "fmt", "--all", "--check"]]),
     },
     Step {
         name: "tidy",
         what: "edges between crates, length of files, reasons of TODOs, folders named in ARCHITECTURE.md",
+        node: None,
+        python: None,
         action: Action::Own(|| tidy::check(&root())),
+    },
+    // Before the Rust steps: the server embeds the pages that this one builds.
+    Step {
+        name: "web",
+        what: "the pages: types, unit tests, build",
+        node: Some("web"),
+        python: None,
+        action: Action::Commands(&[
+            &["npm", "--prefix", "web", "run", "--silent", "check"],
+            &["npm", "--prefix", "web", "run", "--silent", "test"],
+            &["npm", "--prefix", "web", "run", "--silent", "build"],
+        ]),
     },
     Step {
         name: "clippy",
         what: "no warnings in any target",
-        action: Action::Command(&[
+        node: None,
+        python: None,
+        action: Action::Commands(&[&[
             "cargo",
             "clippy",
             "--workspace",
@@ -45,12 +68,14 @@ const STEPS: &[Step] = &[
             "--",
             "-D",
             "warnings",
-        ]),
+        ]]),
     },
     Step {
         name: "rust",
         what: "all Rust tests of the workspace",
-        action: Action::Command(&["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]),
+        node: None,
+        python: None,
+        action: Action::Commands(&[&["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]]),
     },
 ];
 
@@ -108,10 +133,11 @@ fn all_names() -> String {
 
 impl Step {
     fn run(&self) -> (Counts, Result<(), String>) {
-        let (mut counts, outcome) = match self.action {
-            Action::Own(check) => (Counts::default(), check()),
-            Action::Command(words) => execute(words),
-        };
+        let mut counts = Counts::default();
+        let outcome = self.install().and_then(|()| match self.action {
+            Action::Own(check) => check(),
+            Action::Commands(lines) => lines.iter().try_for_each(|words| execute(words, &mut counts)),
+        });
         match &outcome {
             Ok(()) if counts == Counts::default() => counts.passed = 1,
             // The runner may have died before it could say what failed.
@@ -120,16 +146,24 @@ impl Step {
         }
         (counts, outcome)
     }
+
+    fn install(&self) -> Result<(), String> {
+        self.node.map_or(Ok(()), install::node)?;
+        self.python.map_or(Ok(()), install::python)
+    }
 }
 
 /// Runs a command; its standard output is passed on line by line and read for the summaries of test runners.
-fn execute(words: &[&str]) -> (Counts, Result<(), String>) {
-    let mut counts = Counts::default();
+fn execute(words: &[&str], counts: &mut Counts) -> Result<(), String> {
     let line = words.join(" ");
-    let mut child = match command(words[0], &words[1..]).stdout(Stdio::piped()).spawn() {
-        Ok(child) => child,
-        Err(error) => return (counts, Err(format!("cannot start `{line}`: {error}"))),
+    let program = match words[0] {
+        "python" => install::PYTHON,
+        other => other,
     };
+    let mut child = command(program, &words[1..])
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start `{line}`: {error}"))?;
     if let Some(output) = child.stdout.take() {
         for text in BufReader::new(output).split(b'\n').map_while(Result::ok) {
             let text = String::from_utf8_lossy(&text);
@@ -141,12 +175,8 @@ fn execute(words: &[&str]) -> (Counts, Result<(), String>) {
             }
         }
     }
-    let outcome = match child.wait() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{line}` ended with {status}")),
-        Err(error) => Err(format!("`{line}` was lost: {error}")),
-    };
-    (counts, outcome)
+    let status = child.wait().map_err(|error| format!("`{line}` was lost: {error}"))?;
+    status.success().then_some(()).ok_or_else(|| format!("`{line}` ended with {status}"))
 }
 
 /// The counts in a summary line of cargo test, pytest or node's test runner; none for any other line.

@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["steadfast-api", "steadfast-machine", "steadfast-query", "steadfast-storage"],
     ),
     ("steadfast-engine", &["steadfast-api", "steadfast-machine", "steadfast-query", "steadfast-storage"]),
+    ("steadfast-ui", &["steadfast-api"]),
     (
         "steadfast-server",
         &[
@@ -29,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "steadfast-storage",
             "steadfast-storage-sql",
             "steadfast-engine",
+            "steadfast-ui",
         ],
     ),
     (
@@ -44,6 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "steadfast-storage",
             "steadfast-storage-sql",
             "steadfast-engine",
+            "steadfast-ui",
             "steadfast-server",
         ],
     ),

@@ -11,6 +11,7 @@ use steadfast_api::v1::update::Outcome;
 use steadfast_api::v1::workflow::WorkflowExecutionOptions;
 use uuid::Uuid;
 
+use super::message::Content;
 use super::rows::{ActivityRow, WorkflowTaskRow};
 use crate::key::Time;
 
@@ -49,6 +50,8 @@ pub enum WorkflowReply {
         run_id: Uuid,
         started: bool,
     },
+    /// To a message of another run: what its sender is to hear.
+    Message(Option<Content>),
 }
 
 #[derive(Clone, Debug)]

@@ -1,0 +1,7 @@
+//! What runs a scenario: a small world in memory that stores what the machine decides, and text in and out.
+
+pub mod commands;
+pub mod input;
+pub mod line;
+pub mod show;
+pub mod world;

@@ -125,11 +125,11 @@ impl Decision {
         }
     }
 
-    /// Whether the store has anything to do with it.
+    /// Whether the store has anything to do with it. A finished task that had a row comes with a durable change of its
+    /// run; one without a row is only taken out of memory.
     pub fn durable(&self) -> bool {
         self.runs.iter().any(|run| run.durable)
             || self.tasks_added.iter().any(|task| task.stored)
-            || !self.tasks_finished.is_empty()
             || !self.messages.is_empty()
             || !self.messages_done.is_empty()
     }

@@ -29,6 +29,11 @@ pub fn known(duration: Option<&Duration>) -> i64 {
     nanos(duration).unwrap_or(0)
 }
 
+/// Absent for zero: timeouts that a run does not have.
+pub fn if_set(nanos: i64) -> Option<Duration> {
+    if nanos == 0 { None } else { proto(nanos) }
+}
+
 /// Always present, also for zero: SDKs tell an absent duration from a zero one.
 pub fn proto(nanos: i64) -> Option<Duration> {
     Some(Duration { seconds: nanos.div_euclid(SECOND), nanos: nanos.rem_euclid(SECOND) as i32 })

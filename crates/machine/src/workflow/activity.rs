@@ -12,14 +12,14 @@ use super::input::{ActivityRef, HeartbeatActivity};
 use super::reply::WorkflowReply;
 use super::rows::ActivityRow;
 use super::step::{NewTask, Step};
-use super::{activity_end, task};
+use super::{activity_end, payload, task};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::{QueueType, Time};
 use crate::reject::Reject;
 use prost::Message as _;
 use std::sync::Arc;
-use steadfast_api::v1::common::{Payloads, Priority};
+use steadfast_api::v1::common::Priority;
 use steadfast_api::v1::enums::EventType;
 
 /// Fills in the timeouts that follow from others: (schedule-to-close, schedule-to-start, start-to-close, heartbeat) in
@@ -50,10 +50,23 @@ pub fn check_priority(priority: Option<&Priority>, env: &Env<'_>) -> Result<(), 
         return Err("priority key can't be negative".into());
     }
     if priority.fairness_key.len() > env.limits.fairness_key_bytes {
-        return Err(format!("fairness key length exceeds limit of {}", env.limits.fairness_key_bytes));
+        return Err("fairness key length exceeds limit".into());
     }
     if priority.fairness_weight < 0.0 || priority.fairness_weight.is_nan() {
-        return Err("fairness weight can't be negative".into());
+        return Err("must be greater than zero".into());
+    }
+    Ok(())
+}
+
+pub fn check_queue(name: &str, env: &Env<'_>) -> Result<(), String> {
+    if name.is_empty() {
+        return Err("missing task queue name".into());
+    }
+    if name.len() > env.limits.id_bytes {
+        return Err("taskQueue length exceeds limit".into());
+    }
+    if name.starts_with("/_sys/") {
+        return Err("task queue name cannot start with reserved prefix /_sys/".into());
     }
     Ok(())
 }
@@ -113,7 +126,11 @@ pub fn find(step: &Step, activity: &ActivityRef) -> Result<Arc<ActivityRow>, Rej
             .get(id)
             .and_then(|scheduled| step.run.activities.get(scheduled))
             .cloned()
-            .ok_or_else(|| Reject::not_found(format!("cannot find pending activity with ActivityID {id}"))),
+            .ok_or_else(|| {
+                Reject::not_found(format!(
+                    "cannot find pending activity with ActivityID {id}, check workflow execution history for more details"
+                ))
+            }),
     }
 }
 
@@ -151,6 +168,22 @@ pub fn record_end(step: &mut Step, row: &ActivityRow, end: Attributes, env: &mut
     step.drop_activity(row.scheduled_event_id);
     step.record(env, end);
     task::ensure(step, env);
+}
+
+/// Records the end of a cancelled activity that nobody works on. SDKs know it by the details.
+pub fn cancel_unstarted(step: &mut Step, scheduled: i64, requested: i64, identity: &str, env: &Env<'_>) {
+    use steadfast_api::v1::history::ActivityTaskCanceledEventAttributes;
+    step.drop_activity(scheduled);
+    step.record(
+        env,
+        Attributes::ActivityTaskCanceledEventAttributes(ActivityTaskCanceledEventAttributes {
+            details: Some(payload::json_text("ACTIVITY_ID_NOT_STARTED")),
+            latest_cancel_requested_event_id: requested,
+            scheduled_event_id: scheduled,
+            identity: identity.to_owned(),
+            ..ActivityTaskCanceledEventAttributes::default()
+        }),
+    );
 }
 
 fn record_started(step: &mut Step, row: &ActivityRow, env: &Env<'_>) {
@@ -194,13 +227,5 @@ impl Step {
         let (sequence, started_event_id, bytes) = found?;
         self.drop_buffered(sequence, bytes);
         Some(started_event_id)
-    }
-}
-
-/// What a heartbeat or a failure may leave for the next attempt.
-pub fn checked_details(details: Option<Payloads>, env: &Env<'_>) -> Result<Option<Payloads>, ()> {
-    match details {
-        Some(details) if details.encoded_len() > env.limits.blob_bytes => Err(()),
-        details => Ok(details),
     }
 }

@@ -1,7 +1,7 @@
 //! An attempt of an activity ends: by its worker, by a client, or by a timeout. Then there is another attempt, or the
 //! activity is over and the workflow hears of it.
 
-use super::activity::{checked_details, find, record_end};
+use super::activity::{find, record_end};
 use super::events::Attributes;
 use super::failure;
 use super::input::{ActivityEnd, ActivityRef, EndActivity};
@@ -44,7 +44,9 @@ pub fn apply(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Result<
         }
         ActivityEnd::Canceled(details) => {
             if !row.cancel_requested {
-                return Err(Reject::invalid("ActivityTaskCancelRequested event not found"));
+                return Err(Reject::invalid(
+                    "unable to mark activity as canceled without activity being request canceled first",
+                ));
             }
             cancel(step, &row, details.clone(), &input.identity, env);
             Ok(Reply::Done)
@@ -52,13 +54,15 @@ pub fn apply(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Result<
         ActivityEnd::Failed { failure, last_heartbeat } => {
             let mut row = (*row).clone();
             let mut failures = Vec::new();
-            match checked_details(last_heartbeat.clone(), env) {
-                Ok(Some(details)) => {
-                    row.heartbeat_details = Some(details);
+            match last_heartbeat {
+                Some(details) if details.encoded_len() > env.limits.blob_bytes => {
+                    failures.push(failure::server("Heartbeat details exceeds size limit.", true));
+                }
+                Some(details) => {
+                    row.heartbeat_details = Some(details.clone());
                     row.last_heartbeat_time = step.now(env).0;
                 }
-                Ok(None) => {}
-                Err(()) => failures.push(failure::server("Heartbeat details exceeds size limit.", true)),
+                None => {}
             }
             let given = failure.clone().unwrap_or_default();
             let kept = failure::limited(given.clone(), env.limits.blob_bytes);
@@ -122,7 +126,7 @@ pub fn fail(step: &mut Step, row: &ActivityRow, failure: Failure, identity: &str
 /// All timeouts of the activity that are due, earliest first; at most one changes anything.
 pub fn time_out(step: &mut Step, scheduled_event_id: i64, env: &mut Env<'_>) {
     let Some(row) = step.run.activities.get(&scheduled_event_id).cloned() else { return };
-    if row.pause.is_some() && row.started_time == 0 {
+    if row.pause.is_some() {
         return;
     }
     let due = activity_timeouts(&row).into_iter().find(|(time, _)| *time <= env.now);
@@ -133,23 +137,19 @@ pub fn time_out(step: &mut Step, scheduled_event_id: i64, env: &mut Env<'_>) {
         ActivityTimeout::ScheduleToClose => TimeoutType::ScheduleToClose,
         ActivityTimeout::Heartbeat => TimeoutType::Heartbeat,
     };
-    let message = format!("activity {fired:?} timeout");
-    let last_failure = row.last_failure.clone();
-    let failure = failure::timeout(message, fired, row.heartbeat_details.clone(), last_failure.clone());
+    let failure = failure::timeout(format!("activity {fired:?} timeout"), fired, None, None);
     let state = match next_attempt(step, &row, &failure, env) {
         Ok(()) => return,
         Err(state) => state,
     };
-    let failure = if state == RetryState::Timeout && fired != TimeoutType::ScheduleToStart {
-        let message = if fired == TimeoutType::ScheduleToClose {
-            failure.message
-        } else {
-            "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying".into()
-        };
-        failure::timeout(message, TimeoutType::ScheduleToClose, row.heartbeat_details.clone(), last_failure)
+    let (message, kind) = if state == RetryState::Timeout && fired != TimeoutType::ScheduleToStart {
+        let message = "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying";
+        (message.to_owned(), TimeoutType::ScheduleToClose)
     } else {
-        failure
+        (failure.message, fired)
     };
+    let details = row.heartbeat_details.clone();
+    let failure = failure::timeout(message, kind, details, row.last_failure.clone());
     let end = Attributes::ActivityTaskTimedOutEventAttributes(ActivityTaskTimedOutEventAttributes {
         failure: Some(failure),
         scheduled_event_id,
@@ -179,9 +179,7 @@ fn next_attempt(
     let now = step.now(env);
     let expiration =
         (row.schedule_to_close > 0).then(|| Time(row.first_scheduled_time).plus(row.schedule_to_close));
-    let wait = if row.pause.is_some() {
-        0
-    } else if row.reset {
+    let wait = if row.pause.is_some() || row.reset {
         0
     } else {
         retry::next_interval(policy, row.attempt, Some(failure), now, expiration)?

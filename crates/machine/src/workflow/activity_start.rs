@@ -5,7 +5,7 @@ use super::input::StartActivity;
 use super::reply::{StartedActivity, WorkflowReply};
 use super::rows::ActivityRow;
 use super::step::Step;
-use super::task_start;
+use super::{task, task_start};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::{QueueType, Time};
@@ -91,6 +91,15 @@ pub fn undelivered(
     let mut row = (*row).clone();
     row.started_time = 0;
     row.request_id = String::new();
-    activity::dispatch(step, row, env);
+    if row.cancel_requested {
+        let identity = row.identity.clone();
+        activity::cancel_unstarted(step, scheduled_event_id, row.cancel_event_id, &identity, env);
+        task::ensure(step, env);
+    } else if row.pause.is_some() || step.run.is_paused() {
+        row.stamp = step.next_stamp();
+        step.put_activity(row);
+    } else {
+        activity::dispatch(step, row, env);
+    }
     Reply::Done
 }

@@ -139,6 +139,7 @@ pub fn finish(step: &mut Step, closing: &Closing, retry_state: RetryState, env: 
     step.visibility = true;
     step.durable = true;
     task::drop_task(step);
+    step.drop_all_buffered();
     child::on_close(step, closing, retry_state, env);
     drop_pending(step);
     query::on_close(step);

@@ -14,7 +14,8 @@ use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::Time;
 use crate::reject::Reject;
-use steadfast_api::v1::enums::{TimeoutType, WorkflowTaskFailedCause as Cause};
+use steadfast_api::v1::deployment::WorkerDeploymentVersion;
+use steadfast_api::v1::enums::{TimeoutType, WorkerVersioningMode, WorkflowTaskFailedCause as Cause};
 use steadfast_api::v1::history::WorkflowTaskCompletedEventAttributes;
 
 /// What the commands of one completion share.
@@ -29,6 +30,8 @@ pub struct Completion<'a> {
     pub messages_done: Vec<String>,
     /// Children that this very completion starts.
     pub children_started: Vec<String>,
+    /// Events that the workflow has not seen wait for this completion: it must not close the run over them.
+    pub unseen: bool,
 }
 
 pub fn check_token(step: &Step, token: &WorkflowTaskToken) -> Result<WorkflowTaskRow, Reject> {
@@ -76,17 +79,20 @@ pub fn apply(
         eager: Vec::new(),
         messages_done: Vec::new(),
         children_started: Vec::new(),
+        unseen: !step.run.buffered.is_empty(),
     };
     completion.completed_event_id = write_completed(step, &row, input, env);
     task::set_sticky(step, input.sticky.as_ref());
     task_failure::clear_problems(step);
     reset_points::add(step, input, completion.completed_event_id, env);
+    // Before a command closes the run, which gives the queries that are left to another worker.
+    query::answer(step, &input.query_results);
     let done = commands::run(step, &mut completion, env)
         .and_then(|()| update::rest_of_messages(step, &mut completion, env));
     if let Err(trouble) = done {
         return Ok(Err(refuse(step, before, &row, trouble, input, env)));
     }
-    query::answer(step, &input.query_results);
+    update::tell_all(step);
     if step.run.is_open() && !heartbeat {
         update::reject_unprocessed(step, env);
     }
@@ -133,7 +139,14 @@ fn write_completed(
         step.cut();
     }
     let request = &input.request;
-    let deployment = request.deployment_options.as_ref();
+    let deployment = request
+        .deployment_options
+        .as_ref()
+        .filter(|options| options.worker_versioning_mode() == WorkerVersioningMode::Versioned);
+    let version = deployment.map(|options| WorkerDeploymentVersion {
+        build_id: options.build_id.clone(),
+        deployment_name: options.deployment_name.clone(),
+    });
     let id = step.write(
         env,
         Attributes::WorkflowTaskCompletedEventAttributes(WorkflowTaskCompletedEventAttributes {
@@ -147,7 +160,11 @@ fn write_completed(
             deployment: request.deployment.clone(),
             versioning_behavior: request.versioning_behavior,
             worker_deployment_name: deployment.map(|d| d.deployment_name.clone()).unwrap_or_default(),
-            ..WorkflowTaskCompletedEventAttributes::default()
+            worker_deployment_version: version
+                .as_ref()
+                .map(|v| format!("{}.{}", v.deployment_name, v.build_id))
+                .unwrap_or_default(),
+            deployment_version: version.clone(),
         }),
     );
     let core = &mut step.run.core;
@@ -155,7 +172,10 @@ fn write_completed(
     core.next_attempt = 1;
     core.close_attempted = false;
     core.last_build_id = input.build_id.clone();
-    step.run.volatile.events_since_completion = 0;
+    core.versioning_behavior = request.versioning_behavior;
+    let version = version.unwrap_or_default();
+    core.deployment_name = version.deployment_name;
+    core.deployment_build_id = version.build_id;
     id
 }
 
@@ -182,10 +202,10 @@ fn refuse(
             if row.attempt > 1 && cause != Cause::UnhandledCommand {
                 return reject;
             }
+            update::abort_sent(step);
             let failure = failure::server(trouble.text(), false);
             task_failure::fail(step, cause, Some(failure), &input.identity, &input.binary_checksum, env);
             step.run.core.close_attempted = cause == Cause::UnhandledCommand;
-            update::abort_sent(step, cause);
             task::ensure(step, env);
         }
     }
@@ -216,7 +236,6 @@ fn next_task(
         return None;
     }
     let buffered = !step.run.buffered.is_empty();
-    let unsent_queries = !step.run.volatile.queries.is_empty() && input.return_new_task;
     if needed || buffered || input.force_create_task {
         task::schedule(step, env, original);
     } else if update::waiting(step) {
@@ -226,7 +245,6 @@ fn next_task(
             task::schedule(step, env, original)
         }
     } else {
-        let _ = unsent_queries;
         return None;
     }
     if !input.return_new_task {

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod input;
 mod links;
 pub mod message;
+mod payload;
 mod query;
 pub mod reply;
 mod reset_points;
@@ -30,6 +31,7 @@ mod task_failure;
 mod task_start;
 mod terminate;
 mod update;
+mod upkeep;
 
 use crate::decision::{Decision, Reply};
 use crate::env::Env;
@@ -88,7 +90,7 @@ pub fn apply(
     };
     let mut step = Step::on(entity, run);
     let reply = on_run(&mut step, input, env)?;
-    Ok(step.finish(reply))
+    Ok(upkeep::finish(run, step, reply, env))
 }
 
 /// Inputs to one run that exists. An `Ok(Err(reject))` refuses the caller, but what the step changed stays.
@@ -104,7 +106,7 @@ fn on_run(step: &mut Step, input: &Input, env: &mut Env<'_>) -> Result<Result<Re
         What::StickyUnavailable { scheduled_event_id, stamp } => {
             Ok(Ok(task::sticky_unavailable(step, *scheduled_event_id, *stamp, env)))
         }
-        What::ResetSticky => task::reset_sticky(step).map(Ok),
+        What::ResetSticky => task::reset_sticky(step, env).map(Ok),
         What::StartActivity(start) => Ok(Ok(activity_start::apply(step, start, env))),
         What::ActivityUndelivered { scheduled_event_id, attempt, request_id } => {
             Ok(Ok(activity_start::undelivered(step, *scheduled_event_id, *attempt, request_id, env)))
@@ -113,7 +115,7 @@ fn on_run(step: &mut Step, input: &Input, env: &mut Env<'_>) -> Result<Result<Re
         What::HeartbeatActivity(heartbeat) => activity::heartbeat(step, heartbeat, env).map(Ok),
         What::AlarmDue => Ok(Ok(alarm::apply(step, env))),
         What::Delivered(delivered) => child::delivered(step, delivered, env).map(Ok),
-        What::Query(query) => query::apply(step, query).map(Ok),
+        What::Query(query) => query::apply(step, query, env).map(Ok),
         What::ForgetCaller(caller) => {
             query::forget(step, *caller);
             update::forget(step, *caller);

@@ -5,13 +5,13 @@ use super::reply::WorkflowReply;
 use super::state::BufferedQuery;
 use super::step::Step;
 use crate::decision::{QueryTask, Reply};
+use crate::env::Env;
 use crate::key::{CallerId, Time};
-use crate::limits::Limits;
 use crate::reject::Reject;
 use steadfast_api::v1::enums::{QueryRejectCondition, QueryResultType, WorkflowExecutionStatus as Status};
 use steadfast_api::v1::query::{WorkflowQuery, WorkflowQueryResult};
 
-pub fn apply(step: &mut Step, query: &Query) -> Result<Reply, Reject> {
+pub fn apply(step: &mut Step, query: &Query, env: &Env<'_>) -> Result<Reply, Reject> {
     let status = step.run.status();
     let condition = QueryRejectCondition::try_from(query.reject_condition).unwrap_or_default();
     let rejected = match condition {
@@ -37,7 +37,7 @@ pub fn apply(step: &mut Step, query: &Query) -> Result<Reply, Reject> {
     if backoff != 0 && step.run.core.task.is_none() && !known && Time(backoff) > query.deadline {
         return Err(Reject::WorkflowNotReady("Workflow task is not scheduled yet.".into()));
     }
-    let limits = Limits::default();
+    let limits = env.limits;
     if step.run.core.task.as_ref().is_some_and(|task| task.attempt >= limits.failing_attempts) {
         return Err(Reject::WorkflowNotReady(
             "Unable to query workflow due to Workflow Task in failed state.".into(),

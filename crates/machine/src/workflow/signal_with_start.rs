@@ -5,7 +5,7 @@ use super::reply::WorkflowReply;
 use super::start::{self, Settled};
 use super::state::Run;
 use super::step::Step;
-use super::{signal, task};
+use super::{signal, task, upkeep};
 use crate::decision::{Decision, Reply};
 use crate::env::Env;
 use crate::key::EntityKey;
@@ -27,10 +27,11 @@ pub fn apply(
             // Unlike a plain signal this one does not wait for a start delay or a cron tick.
             task::ensure(&mut step, env);
         }
-        return Ok(step.finish(Ok(reply(run.id, false))));
+        return Ok(upkeep::finish(run, step, Ok(reply(run.id, false)), env));
     }
-    let (terminated, previous) = match start::settle(entity, current, &both.start, env)? {
-        Settled::Existing(reply) => return Ok(Decision::reply(reply)),
+    let (replaced, previous) = match start::settle(entity, current, &both.start, env)? {
+        // The request is known: by the run that it started, which may have closed meanwhile.
+        Settled::Existing(existing) => return Ok(Decision::reply(reply(existing.run_id, false))),
         Settled::Replace(old) => (Some(old), current.map(|run| run.id)),
         Settled::New => (None, current.map(|run| run.id)),
         Settled::Attach(_) => {
@@ -42,6 +43,7 @@ pub fn apply(
     step.flush();
     start::first_task(&mut step, &both.start, env);
     let id = step.key.run;
+    let terminated = replaced.map(|old| start::terminate(entity, old, id, env));
     Ok(start::combine(terminated, step).finish(Ok(reply(id, true))))
 }
 

@@ -6,8 +6,8 @@ use super::reply::{Started, WorkflowReply};
 use super::rows::{AttributesRow, ParentRow, RequestIdRow, StartRow};
 use super::state::Run;
 use super::step::Step;
-use super::{close, links, task, task_start};
-use crate::decision::{Decision, Reply};
+use super::{close, links, payload, task, task_start, upkeep};
+use crate::decision::Decision;
 use crate::duration;
 use crate::env::Env;
 use crate::key::EntityKey;
@@ -24,14 +24,14 @@ use steadfast_api::v1::taskqueue::TaskQueue;
 use uuid::Uuid;
 
 /// What the id policies say.
-pub enum Settled {
+pub enum Settled<'a> {
     New,
-    /// A new run, after this one was terminated.
-    Replace(Step),
+    /// A new run, and this one is terminated.
+    Replace(&'a Run),
     /// No new run: the caller gets the one there is.
-    Existing(Reply),
+    Existing(Started),
     /// The same, and the request is attached to it.
-    Attach(Step),
+    Attach(&'a Run),
 }
 
 pub fn apply(
@@ -40,9 +40,9 @@ pub fn apply(
     start: &Start,
     env: &mut Env<'_>,
 ) -> Result<Decision, Reject> {
-    let terminated = match settle(entity, current, start, env)? {
-        Settled::Existing(reply) => return Ok(Decision::reply(reply)),
-        Settled::Attach(step) => return Ok(attach(step, start, env)),
+    let replaced = match settle(entity, current, start, env)? {
+        Settled::Existing(started) => return Ok(Decision::reply(WorkflowReply::Started(started))),
+        Settled::Attach(run) => return attach(entity, run, start, env),
         Settled::Replace(old) => Some(old),
         Settled::New => None,
     };
@@ -56,6 +56,7 @@ pub fn apply(
         link: Some(links::to_event(&step.key, 1, EventType::WorkflowExecutionStarted, env)),
         eager_task: eager,
     };
+    let terminated = replaced.map(|old| terminate(entity, old, step.key.run, env));
     Ok(combine(terminated, step).finish(Ok(WorkflowReply::Started(started).into())))
 }
 
@@ -71,12 +72,12 @@ pub fn combine(terminated: Option<Step>, new: Step) -> Step {
 }
 
 /// Request ids first, then the policy for a running workflow, then the one for a closed workflow.
-pub fn settle(
+pub fn settle<'a>(
     entity: &EntityKey,
-    current: Option<&Run>,
+    current: Option<&'a Run>,
     start: &Start,
     env: &mut Env<'_>,
-) -> Result<Settled, Reject> {
+) -> Result<Settled<'a>, Reject> {
     let Some(run) = current else { return Ok(Settled::New) };
     let key = entity.run(run.id);
     if let Some(row) = run.request_ids.get(&start.request_id) {
@@ -86,19 +87,27 @@ pub fn settle(
         } else {
             links::to_request(&key, &start.request_id, EventType::WorkflowExecutionOptionsUpdated, env)
         };
-        return Ok(Settled::Existing(existing(run, by_start, Some(link))));
+        let mut known = existing(run, by_start, Some(link));
+        if by_start && start.eager {
+            known.eager_task = eager_again(entity, run);
+        }
+        return Ok(Settled::Existing(known));
     }
     if run.is_open() {
         return match start.conflict {
-            Conflict::UseExisting if start.on_conflict.is_some() => {
-                Ok(Settled::Attach(Step::on(entity, run)))
-            }
+            Conflict::UseExisting if start.on_conflict.is_some() => Ok(Settled::Attach(run)),
             Conflict::UseExisting => {
                 let link = links::to_event(&key, 1, EventType::WorkflowExecutionStarted, env);
                 Ok(Settled::Existing(existing(run, false, Some(link))))
             }
-            Conflict::TerminateExisting => Ok(Settled::Replace(replaced(entity, run, env))),
-            _ => Err(already(run, start, "Workflow execution is already running", entity)),
+            Conflict::TerminateExisting => Ok(Settled::Replace(run)),
+            _ => Err(already(
+                run,
+                format!(
+                    "Workflow execution is already running. WorkflowId: {}, RunId: {}.",
+                    entity.id, run.id
+                ),
+            )),
         };
     }
     let allowed = match start.reuse {
@@ -111,42 +120,53 @@ pub fn settle(
     if allowed {
         return Ok(Settled::New);
     }
-    let failed_only = start.reuse == Reuse::AllowDuplicateFailedOnly;
-    let text = if failed_only {
-        "Workflow execution already finished successfully"
+    let (text, policy) = if start.reuse == Reuse::AllowDuplicateFailedOnly {
+        ("finished successfully", "allow duplicate workflow Id if last run failed")
     } else {
-        "Workflow execution already finished"
+        ("finished", "reject duplicate workflow Id")
     };
-    Err(already(run, start, text, entity))
+    let ids = format!("WorkflowId: {}, RunId: {}", entity.id, run.id);
+    Err(already(
+        run,
+        format!("Workflow execution already {text}. {ids}. Workflow Id reuse policy: {policy}."),
+    ))
 }
 
-fn existing(run: &Run, started: bool, link: Option<steadfast_api::v1::common::Link>) -> Reply {
-    WorkflowReply::Started(Started {
+fn existing(run: &Run, started: bool, link: Option<steadfast_api::v1::common::Link>) -> Started {
+    Started {
         run_id: run.id,
         started,
         status: run.status(),
         first_run_id: run.start.first_run_id.clone(),
         link,
         eager_task: None,
-    })
-    .into()
-}
-
-fn already(run: &Run, start: &Start, text: &str, entity: &EntityKey) -> Reject {
-    let _ = start;
-    Reject::AlreadyStarted {
-        message: format!("{text}. WorkflowId: {}, RunId: {}.", entity.id, run.id),
-        start_request_id: run.start.request_id.clone(),
-        run_id: run.id,
     }
 }
 
-fn replaced(entity: &EntityKey, run: &Run, env: &mut Env<'_>) -> Step {
+/// An eager start is repeated because its answer was lost: the first task once more, while it is as it was given out.
+fn eager_again(entity: &EntityKey, run: &Run) -> Option<Box<super::reply::StartedWorkflowTask>> {
+    let task = run.started_task().filter(|task| task.attempt == 1 && run.is_open())?;
+    if task.request_id != run.start.request_id {
+        return None;
+    }
+    match task_start::started(&Step::on(entity, run), false) {
+        WorkflowReply::WorkflowTask(task) => Some(Box::new(task)),
+        _ => None,
+    }
+}
+
+fn already(run: &Run, message: String) -> Reject {
+    Reject::AlreadyStarted { message, start_request_id: run.start.request_id.clone(), run_id: run.id }
+}
+
+/// Ends the run in whose place a new one comes.
+pub fn terminate(entity: &EntityKey, run: &Run, new_run: Uuid, env: &mut Env<'_>) -> Step {
     let mut old = Step::on(entity, run);
+    let details = payload::json_text(&format!("terminated by new runID: {new_run}"));
     close::terminate(
         &mut old,
         "TerminateIfRunning WorkflowIdReusePolicy",
-        None,
+        Some(details),
         "history-service",
         Vec::new(),
         env,
@@ -155,8 +175,18 @@ fn replaced(entity: &EntityKey, run: &Run, env: &mut Env<'_>) -> Step {
 }
 
 /// The request joins the run that is there, with its callbacks and links.
-fn attach(mut step: Step, start: &Start, env: &mut Env<'_>) -> Decision {
+fn attach(entity: &EntityKey, run: &Run, start: &Start, env: &mut Env<'_>) -> Result<Decision, Reject> {
+    let mut step = Step::on(entity, run);
     let options = start.on_conflict.unwrap_or_default();
+    let callbacks = if options.attach_completion_callbacks { start.callbacks.len() } else { 0 };
+    let attached = run.start.callbacks.len() + callbacks;
+    if callbacks > 0 && attached > env.limits.callbacks_per_run {
+        return Err(Reject::FailedPrecondition(format!(
+            "cannot attach more than {} callbacks to a workflow ({} callbacks already attached)",
+            env.limits.callbacks_per_run,
+            run.start.callbacks.len()
+        )));
+    }
     let attributes = WorkflowExecutionOptionsUpdatedEventAttributes {
         attached_request_id: if options.attach_request_id { start.request_id.clone() } else { String::new() },
         attached_completion_callbacks: if options.attach_completion_callbacks {
@@ -180,8 +210,8 @@ fn attach(mut step: Step, start: &Start, env: &mut Env<'_>) -> Decision {
     step.record_event(event);
     let link =
         links::to_request(&step.key, &start.request_id, EventType::WorkflowExecutionOptionsUpdated, env);
-    let reply = existing(&step.run, false, Some(link));
-    step.finish(Ok(reply))
+    let reply = WorkflowReply::Started(existing(&step.run, false, Some(link)));
+    Ok(upkeep::finish(run, step, Ok(reply.into()), env))
 }
 
 /// The new run with its first event; no workflow task yet.
@@ -278,18 +308,17 @@ fn started_event(
         parent_workflow_namespace_id: parent.map(|p| p.namespace_id.to_string()).unwrap_or_default(),
         parent_workflow_execution: parent.map(|p| execution(&p.workflow_id, &p.run_id)),
         parent_initiated_event_id: parent.map_or(0, |p| p.initiated_event_id),
-        root_workflow_execution: Some(execution(
-            &step.run.start.root_workflow_id,
-            &step.run.start.root_run_id,
-        )),
+        // A workflow without a parent is its own root, and says nothing about it.
+        root_workflow_execution: parent
+            .map(|_| execution(&step.run.start.root_workflow_id, &step.run.start.root_run_id)),
         task_queue: Some(TaskQueue {
             name: start.task_queue.clone(),
             kind: TaskQueueKind::Normal as i32,
             normal_name: String::new(),
         }),
         input: start.input.clone(),
-        workflow_execution_timeout: duration::proto(start.execution_timeout),
-        workflow_run_timeout: duration::proto(start.run_timeout),
+        workflow_execution_timeout: duration::if_set(start.execution_timeout),
+        workflow_run_timeout: duration::if_set(start.run_timeout),
         workflow_task_timeout: duration::proto(start.task_timeout),
         initiator: initiator as i32,
         continued_failure: start.continued_failure.clone(),
@@ -309,7 +338,7 @@ fn started_event(
         completion_callbacks: start.callbacks.clone(),
         versioning_override: start.versioning_override.clone(),
         priority: start.priority.clone(),
-        eager_execution_accepted: start.eager && backoff == 0,
+        eager_execution_accepted: start.eager && start.eager_worker.is_some() && backoff == 0,
         ..WorkflowExecutionStartedEventAttributes::default()
     })
 }

@@ -57,8 +57,6 @@ pub struct Volatile {
     pub updates: Vec<PendingUpdate>,
     /// Callers who wait for the outcome of an accepted update.
     pub update_waiters: Vec<UpdateWaiter>,
-    /// Where the run's history could be sent a second time for a speculative task: events since the last completion.
-    pub events_since_completion: i64,
 }
 
 impl Volatile {
@@ -294,8 +292,8 @@ pub fn task_deadline(task: &WorkflowTaskRow) -> i64 {
 
 /// The next moment at which something is to be done about an activity.
 pub fn activity_deadline(row: &ActivityRow) -> Option<Time> {
-    // A paused activity has no live timers, unless it is still running.
-    if row.pause.is_some() && row.started_time == 0 {
+    // A paused activity has no live timers, not even while its last attempt runs on.
+    if row.pause.is_some() {
         return None;
     }
     let retry = (row.started_time == 0 && row.queued.is_none()).then_some(row.scheduled_time);

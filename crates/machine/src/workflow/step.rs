@@ -116,7 +116,6 @@ impl Step {
             core.last_event_time = core.last_event_time.max(Time::from_timestamp(time).0);
         }
         core.history_bytes += event.encoded_len() as i64;
-        self.run.volatile.events_since_completion += 1;
         self.durable = true;
         self.batches.last_mut().expect("there is always a batch").push(event);
         id
@@ -188,6 +187,15 @@ impl Step {
         } else {
             self.rows.insert(key)
         };
+    }
+
+    /// The run closed: what nobody has seen by now nobody will.
+    pub fn drop_all_buffered(&mut self) {
+        let sequences: Vec<i64> = self.run.buffered.keys().copied().collect();
+        for sequence in sequences {
+            self.drop_buffered(sequence, 0);
+        }
+        self.run.core.buffered_bytes = 0;
     }
 
     fn child_started_id(&mut self, initiated: i64, started: i64) {

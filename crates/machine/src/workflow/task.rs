@@ -35,7 +35,10 @@ pub fn ensure(step: &mut Step, env: &mut Env<'_>) {
 /// Schedules a task that an event or a command asks for. `original` is when the work first waited for a worker; a
 /// heartbeating worker keeps it.
 pub fn schedule(step: &mut Step, env: &mut Env<'_>, original: i64) {
-    step.flush();
+    if step.flush() {
+        // There is something new to see, so it is no repetition.
+        step.run.core.next_attempt = 1;
+    }
     let attempt = step.run.core.next_attempt.max(1);
     place(step, env, attempt, original, false);
 }
@@ -138,23 +141,34 @@ pub fn sticky_unavailable(step: &mut Step, scheduled: i64, stamp: i32, env: &mut
     if task.scheduled_event_id != scheduled || task.stamp != stamp || task.started_event_id != 0 {
         return Reply::Stale;
     }
+    requeue(step, &mut task, env);
+    step.run.core.task = Some(task);
+    Reply::Done
+}
+
+/// Moves a task that nobody has started to the normal queue.
+fn requeue(step: &mut Step, task: &mut WorkflowTaskRow, env: &mut Env<'_>) {
     let queued = task.queued.take();
     if !task.speculative {
         step.durable = true;
     }
     step.unqueue(queued.as_ref(), QueueType::Workflow);
     task.stamp = step.next_stamp();
-    put_in_queue(step, env, &mut task, false);
-    step.run.core.task = Some(task);
-    Reply::Done
+    put_in_queue(step, env, task, false);
 }
 
-pub fn reset_sticky(step: &mut Step) -> Result<Reply, Reject> {
+/// The run forgets its sticky queue; a task that waits there goes to the normal one at once.
+pub fn reset_sticky(step: &mut Step, env: &mut Env<'_>) -> Result<Reply, Reject> {
     if !step.run.is_open() {
         return Err(Reject::closed());
     }
-    if step.run.core.sticky.take().is_some() {
-        step.durable = true;
+    let Some(sticky) = step.run.core.sticky.take() else { return Ok(Reply::Done) };
+    step.durable = true;
+    if let Some(mut task) = step.run.core.task.clone()
+        && task.queued.as_ref().is_some_and(|queued| queued.queue == sticky.queue)
+    {
+        requeue(step, &mut task, env);
+        step.run.core.task = Some(task);
     }
     Ok(Reply::Done)
 }

@@ -4,13 +4,12 @@ use super::events::Attributes;
 use super::input::FailWorkflowTask;
 use super::rows::{AttributesRow, TaskFailureRow, WorkflowTaskRow};
 use super::step::Step;
-use super::{close, completion, failure, task, task_start};
+use super::{close, completion, failure, payload, task, task_start};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::Time;
 use crate::reject::Reject;
-use bytes::Bytes;
-use steadfast_api::v1::common::{Payload, SearchAttributes};
+use steadfast_api::v1::common::SearchAttributes;
 use steadfast_api::v1::enums::{TimeoutType, WorkflowTaskFailedCause as Cause};
 use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::history::{WorkflowTaskFailedEventAttributes, WorkflowTaskTimedOutEventAttributes};
@@ -54,13 +53,18 @@ pub fn fail(
         };
         step.write(env, Attributes::WorkflowTaskFailedEventAttributes(attributes));
     }
-    count_problem(step, &row, env);
+    count_attempt(step, &row);
+    if step.flush() || cause == Cause::ResetWorkflow {
+        step.run.core.next_attempt = 1;
+    }
+    if matches!(cause, Cause::ResetWorkflow | Cause::ForceCloseCommand) {
+        // The server's doing, not the worker's.
+        return;
+    }
+    step.run.core.problems = step.run.core.problems.saturating_add(1);
     let now = step.now(env).0;
     step.run.core.task_failure =
         Some(TaskFailureRow { cause: cause as i32, failure, time: now, timed_out: false });
-    if step.flush() || cause == Cause::ResetWorkflow || cause == Cause::UnhandledCommand {
-        step.run.core.next_attempt = 1;
-    }
     problem_attribute(step, "WorkflowTaskFailed", &format!("WorkflowTaskFailedCause{cause:?}"), env);
 }
 
@@ -77,7 +81,8 @@ pub fn time_out(step: &mut Step, kind: TimeoutType, env: &mut Env<'_>) {
         step.write(env, Attributes::WorkflowTaskTimedOutEventAttributes(attributes));
     }
     if started {
-        count_problem(step, &row, env);
+        count_attempt(step, &row);
+        step.run.core.problems = step.run.core.problems.saturating_add(1);
         let now = step.now(env).0;
         // A worker that fell silent says less than one that failed before: keep what is known.
         let known = step.run.core.task_failure.take();
@@ -119,29 +124,22 @@ fn end(step: &mut Step, env: &mut Env<'_>) -> Option<WorkflowTaskRow> {
 }
 
 /// A failure while sticky does not count: it may be the worker's cache, so the next worker gets the whole history.
-fn count_problem(step: &mut Step, row: &WorkflowTaskRow, _env: &Env<'_>) {
+fn count_attempt(step: &mut Step, row: &WorkflowTaskRow) {
     let was_sticky = task::clear_sticky(step);
     step.run.core.next_attempt = if was_sticky { 1 } else { row.attempt.saturating_add(1) };
-    step.run.core.problems = step.run.core.problems.saturating_add(1);
 }
 
 fn problem_attribute(step: &mut Step, category: &str, cause: &str, env: &Env<'_>) {
     if step.run.core.problems < env.limits.reported_problem_attempts {
         return;
     }
-    let data = format!("[\"category={category}\",\"cause={cause}\"]");
+    let (category, cause) = (format!("category={category}"), format!("cause={cause}"));
+    let payload = payload::keywords([category.as_str(), cause.as_str()]);
     let known =
         step.run.attributes.search_attributes.as_ref().and_then(|a| a.indexed_fields.get(REPORTED_PROBLEMS));
-    if known.is_some_and(|payload| payload.data == data.as_bytes()) {
+    if known.is_some_and(|known| known.data == payload.data) {
         return;
     }
-    let payload = Payload {
-        metadata: [("encoding", "json/plain"), ("type", "KeywordList")]
-            .map(|(key, value)| (key.to_owned(), Bytes::from(value)))
-            .into(),
-        data: Bytes::from(data),
-        ..Payload::default()
-    };
     let mut row: AttributesRow = (*step.run.attributes).clone();
     let attributes = row.search_attributes.get_or_insert_with(SearchAttributes::default);
     attributes.indexed_fields.insert(REPORTED_PROBLEMS.to_owned(), payload);

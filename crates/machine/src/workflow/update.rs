@@ -99,15 +99,30 @@ pub fn poll(step: &mut Step, caller: CallerId, id: &str, stage: i32) -> Result<R
     known(step, caller, id, stage).ok_or_else(|| Reject::not_found(format!("update \"{id}\" not found")))
 }
 
+/// How far an update is.
+fn reached(step: &Step, id: &str) -> Option<(Stage, Option<Outcome>)> {
+    match step.run.updates.get(id) {
+        Some(row) if row.completed_event_id != 0 => Some((Stage::Completed, row.outcome.clone())),
+        Some(_) if !step.run.is_open() => Some((Stage::Completed, Some(failed(closed_before_completion())))),
+        Some(_) => Some((Stage::Accepted, None)),
+        None if is_pending(step, id) => Some((Stage::Admitted, None)),
+        None => None,
+    }
+}
+
+/// After a completion: whoever waits for less than what is reached now hears of it, once and of the most.
+pub fn tell_all(step: &mut Step) {
+    let ids: Vec<String> = step.run.volatile.update_waiters.iter().map(|w| w.update_id.clone()).collect();
+    for id in ids {
+        if let Some((stage, outcome)) = reached(step, &id) {
+            tell(step, &id, stage, outcome);
+        }
+    }
+}
+
 /// The answer about an update that exists: at once if it is far enough, else later.
 fn known(step: &mut Step, caller: CallerId, id: &str, stage: i32) -> Option<Reply> {
-    let (reached, outcome) = match step.run.updates.get(id) {
-        Some(row) if row.completed_event_id != 0 => (Stage::Completed, row.outcome.clone()),
-        Some(_) if !step.run.is_open() => (Stage::Completed, Some(failed(closed_before_completion()))),
-        Some(_) => (Stage::Accepted, None),
-        None if step.run.volatile.updates.iter().any(|update| update.id == id) => (Stage::Admitted, None),
-        None => return None,
-    };
+    let (reached, outcome) = reached(step, id)?;
     if reached as i32 >= stage {
         return Some(reply(step, id, reached, outcome));
     }
@@ -228,7 +243,8 @@ fn body(message: &Message) -> Result<Body, Trouble> {
 
 /// Whether a speculative task's completion can be forgotten: nothing but rejections came of it.
 pub fn leaves_no_trace(step: &Step, input: &CompleteWorkflowTask) -> bool {
-    let events = step.run.volatile.events_since_completion;
+    // Completed follows Started without anything between them, so this is the number of events after it.
+    let events = step.run.core.next_event_id - step.run.core.last_completed_started_id - 2;
     let few_events = events == 0 || (input.can_discard_speculative_with_events && events <= 10);
     input.commands.is_empty()
         && !input.force_create_task
@@ -265,6 +281,10 @@ pub fn message_command(
 
 /// Messages that no command named, after all commands.
 pub fn rest_of_messages(step: &mut Step, completion: &mut Completion<'_>, env: &mut Env<'_>) -> Done {
+    if !step.run.is_open() {
+        // Closing has answered whoever waited.
+        return Ok(());
+    }
     for message in &completion.input.messages {
         if !completion.messages_done.contains(&message.id) {
             process(step, message, env)?;
@@ -311,6 +331,9 @@ fn accept(step: &mut Step, id: &str, acceptance: Acceptance, env: &mut Env<'_>) 
     if acceptance.accepted_request_message_id.is_empty() {
         return Err(Trouble::fail(CAUSE, "accepted_request_message_id is not set"));
     }
+    if acceptance.accepted_request_sequencing_event_id == 0 {
+        return Err(Trouble::fail(CAUSE, "accepted_request_sequencing_event_id is not set"));
+    }
     let place = step.run.volatile.updates.iter().position(|update| update.id == id);
     let (request, admitted_event_id) = match place {
         Some(index) => {
@@ -344,7 +367,6 @@ fn accept(step: &mut Step, id: &str, acceptance: Acceptance, env: &mut Env<'_>) 
         name: name.unwrap_or_default(),
         ..UpdateRow::default()
     });
-    tell(step, id, Stage::Accepted, None);
     Ok(())
 }
 
@@ -369,15 +391,20 @@ fn respond(step: &mut Step, id: &str, response: Response, env: &mut Env<'_>) -> 
             },
         ),
     );
-    step.put_update(UpdateRow { completed_event_id, outcome: response.outcome.clone(), ..(*row).clone() });
-    tell(step, id, Stage::Completed, response.outcome);
+    step.put_update(UpdateRow { completed_event_id, outcome: response.outcome, ..(*row).clone() });
     Ok(())
 }
 
 /// The worker got them and said nothing: it knows no updates.
 pub fn reject_unprocessed(step: &mut Step, _env: &Env<'_>) {
-    let sent: Vec<String> =
-        step.run.volatile.updates.iter().filter(|u| u.sent != 0).map(|u| u.id.clone()).collect();
+    let sent: Vec<String> = step
+        .run
+        .volatile
+        .updates
+        .iter()
+        .filter(|u| u.sent != 0 && u.admitted_event_id == 0)
+        .map(|u| u.id.clone())
+        .collect();
     for id in sent {
         let failure = failure::application(
             "Workflow Update is rejected because it wasn't processed by worker. Probably, Workflow Update is not supported by the worker.",
@@ -389,7 +416,7 @@ pub fn reject_unprocessed(step: &mut Step, _env: &Env<'_>) {
 }
 
 /// The completion that was to answer them was refused.
-pub fn abort_sent(step: &mut Step, _cause: Cause) {
+pub fn abort_sent(step: &mut Step) {
     let (sent, rest) = std::mem::take(&mut step.run.volatile.updates).into_iter().partition(|u| u.sent != 0);
     step.run.volatile.updates = rest;
     let sent: Vec<PendingUpdate> = sent;

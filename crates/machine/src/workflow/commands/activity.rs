@@ -1,21 +1,18 @@
 //! ScheduleActivityTask and RequestCancelActivityTask.
 
-use super::{Completion, Done, Trouble, check_id, check_length, check_payloads, nanos};
+use super::{Completion, Done, Trouble, bad_state, check_payloads};
 use crate::duration;
 use crate::env::Env;
 use crate::workflow::events::Attributes;
 use crate::workflow::rows::ActivityRow;
 use crate::workflow::step::Step;
 use crate::workflow::{activity, retry};
-use bytes::Bytes;
 use steadfast_api::v1::command::{
     Command, RequestCancelActivityTaskCommandAttributes, ScheduleActivityTaskCommandAttributes,
 };
-use steadfast_api::v1::common::{Payload, Payloads};
 use steadfast_api::v1::enums::{TaskQueueKind, WorkflowTaskFailedCause as Cause};
 use steadfast_api::v1::history::{
-    ActivityTaskCancelRequestedEventAttributes, ActivityTaskCanceledEventAttributes,
-    ActivityTaskScheduledEventAttributes,
+    ActivityTaskCancelRequestedEventAttributes, ActivityTaskScheduledEventAttributes,
 };
 use steadfast_api::v1::taskqueue::TaskQueue;
 
@@ -29,22 +26,15 @@ pub fn schedule(
     env: &mut Env<'_>,
 ) -> Done {
     let queue = attributes.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default();
-    let queue = if queue.is_empty() { step.run.start.task_queue.clone() } else { queue };
-    check_length(CAUSE, "TaskQueue", &queue, env)?;
-    if queue.starts_with("/_sys/") {
-        return Err(Trouble::fail(
-            CAUSE,
-            format!("task queue name cannot start with reserved prefix /_sys/: {queue}"),
-        ));
-    }
+    activity::check_queue(&queue, env).map_err(|error| Trouble::fail(CAUSE, error))?;
     let id = &attributes.activity_id;
-    check_id(CAUSE, "ActivityId", id, env)?;
+    check("activityId", id, env)?;
     let activity_type = attributes.activity_type.as_ref().map_or("", |t| t.name.as_str());
-    check_id(CAUSE, "ActivityType", activity_type, env)?;
+    check("activityType", activity_type, env)?;
     let policy = retry::with_defaults(attributes.retry_policy.clone().unwrap_or_default());
     retry::check(&policy).map_err(|error| Trouble::fail(CAUSE, error))?;
     activity::check_priority(attributes.priority.as_ref(), env)
-        .map_err(|error| Trouble::fail(CAUSE, error))?;
+        .map_err(|error| Trouble::fail(CAUSE, format!("invalid priorities: {error}")))?;
     let timeouts = timeouts(attributes, step.run.start.run_timeout)?;
     check_payloads(CAUSE, "ScheduleActivityTaskCommandAttributes.Input", attributes.input.as_ref(), env)?;
     if step.run.activities.len() >= env.limits.pending_activities {
@@ -56,7 +46,7 @@ pub fn schedule(
         return Err(Trouble::fail(Cause::PendingActivitiesLimitExceeded, message));
     }
     if step.run.activity_ids.contains_key(id) {
-        let message = format!("Activity ID \"{id}\" is already used by a pending activity.");
+        let message = bad_state("add-activitytask-scheduled-event", "ActivityID", id);
         return Err(Trouble::fail(Cause::ScheduleActivityDuplicateId, message));
     }
     let now = step.now(env);
@@ -117,10 +107,13 @@ struct Timeouts {
 
 /// Fills in what follows from the rest; nothing outlasts the run.
 fn timeouts(attributes: &ScheduleActivityTaskCommandAttributes, run: i64) -> Result<Timeouts, Trouble> {
-    let close = nanos(CAUSE, "ScheduleToCloseTimeout", attributes.schedule_to_close_timeout.as_ref())?;
-    let start = nanos(CAUSE, "ScheduleToStartTimeout", attributes.schedule_to_start_timeout.as_ref())?;
-    let work = nanos(CAUSE, "StartToCloseTimeout", attributes.start_to_close_timeout.as_ref())?;
-    let heartbeat = nanos(CAUSE, "HeartbeatTimeout", attributes.heartbeat_timeout.as_ref())?;
+    let nanos = |what: &str, value: Option<&prost_types::Duration>| {
+        duration::nanos(value).map_err(|error| Trouble::fail(CAUSE, format!("invalid {what}: {error}")))
+    };
+    let close = nanos("ScheduleToCloseTimeout", attributes.schedule_to_close_timeout.as_ref())?;
+    let start = nanos("ScheduleToStartTimeout", attributes.schedule_to_start_timeout.as_ref())?;
+    let work = nanos("StartToCloseTimeout", attributes.start_to_close_timeout.as_ref())?;
+    let heartbeat = nanos("HeartbeatTimeout", attributes.heartbeat_timeout.as_ref())?;
     activity::normalise(close, start, work, heartbeat, run)
         .map(|(schedule_to_close, schedule_to_start, start_to_close, heartbeat)| Timeouts {
             schedule_to_close,
@@ -129,34 +122,58 @@ fn timeouts(attributes: &ScheduleActivityTaskCommandAttributes, run: i64) -> Res
             heartbeat,
         })
         .ok_or_else(|| {
-            Trouble::fail(CAUSE, "A valid StartToClose or ScheduleToCloseTimeout is not set on command.")
+            let (id, kind) = (&attributes.activity_id, attributes.activity_type.as_ref());
+            let kind = kind.map_or("", |kind| kind.name.as_str());
+            Trouble::fail(
+                CAUSE,
+                format!("a valid StartToClose or ScheduleToCloseTimeout is not set on ScheduleActivityTaskCommand. ActivityId={id} ActivityType={kind}"),
+            )
         })
+}
+
+fn check(what: &str, value: &str, env: &Env<'_>) -> Done {
+    if value.is_empty() {
+        return Err(Trouble::fail(CAUSE, format!("{what} is not set")));
+    }
+    if value.len() > env.limits.id_bytes {
+        let (length, limit) = (value.len(), env.limits.id_bytes);
+        let text = format!("{what} exceeds length limit. Length={length} Limit={limit}");
+        return Err(Trouble::fail(CAUSE, text));
+    }
+    Ok(())
 }
 
 pub fn request_cancel(
     step: &mut Step,
     completion: &mut Completion<'_>,
+    command: &Command,
     attributes: &RequestCancelActivityTaskCommandAttributes,
     env: &mut Env<'_>,
 ) -> Done {
     let cause = Cause::BadRequestCancelActivityAttributes;
     let scheduled = attributes.scheduled_event_id;
+    if scheduled <= 0 {
+        let message = "ScheduledEventId is not set on RequestCancelActivityTaskCommand.";
+        return Err(Trouble::fail(cause, message));
+    }
     let row = step.run.activities.get(&scheduled).cloned();
-    let ended = row.is_none() && step.activity_end_is_buffered(scheduled);
-    if row.is_none() && !ended {
-        let message = format!("ScheduledEventId {scheduled} is not a pending activity.");
+    let known = match &row {
+        Some(row) => !row.cancel_requested,
+        // It ended while the worker was deciding: the request is recorded, and means nothing.
+        None => step.activity_end_is_buffered(scheduled),
+    };
+    if !known {
+        let message = bad_state("add-activitytask-cancel-requested-event", "ScheduledEventID", scheduled);
         return Err(Trouble::fail(cause, message));
     }
-    if row.as_ref().is_some_and(|row| row.cancel_requested) {
-        let message = format!("Activity with ScheduledEventId {scheduled} already has a cancel request.");
-        return Err(Trouble::fail(cause, message));
-    }
-    let requested = step.write(
+    let requested = step.write_full(
         env,
         Attributes::ActivityTaskCancelRequestedEventAttributes(ActivityTaskCancelRequestedEventAttributes {
             scheduled_event_id: scheduled,
             workflow_task_completed_event_id: completion.completed_event_id,
         }),
+        command.user_metadata.clone(),
+        Vec::new(),
     );
     let Some(row) = row else { return Ok(()) };
     if row.started_time != 0 {
@@ -167,27 +184,7 @@ pub fn request_cancel(
         return Ok(());
     }
     // Nobody works on it, so nobody has to be asked.
-    step.drop_activity(scheduled);
-    step.record(
-        env,
-        Attributes::ActivityTaskCanceledEventAttributes(ActivityTaskCanceledEventAttributes {
-            details: Some(not_started()),
-            latest_cancel_requested_event_id: requested,
-            scheduled_event_id: scheduled,
-            identity: completion.input.identity.clone(),
-            ..ActivityTaskCanceledEventAttributes::default()
-        }),
-    );
+    activity::cancel_unstarted(step, scheduled, requested, &completion.input.identity, env);
     completion.new_task_needed = true;
     Ok(())
-}
-
-/// The details by which SDKs know that an activity was cancelled before it started.
-fn not_started() -> Payloads {
-    let payload = Payload {
-        metadata: [("encoding".to_owned(), Bytes::from("json/plain"))].into(),
-        data: Bytes::from("\"ACTIVITY_ID_NOT_STARTED\""),
-        ..Payload::default()
-    };
-    Payloads { payloads: vec![payload] }
 }

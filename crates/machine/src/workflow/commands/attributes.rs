@@ -1,6 +1,6 @@
 //! UpsertWorkflowSearchAttributes and ModifyWorkflowProperties.
 
-use super::{Completion, Done, Trouble, check_size};
+use super::{Completion, Done, Trouble};
 use crate::env::Env;
 use crate::workflow::events::Attributes;
 use crate::workflow::rows::AttributesRow;
@@ -27,7 +27,10 @@ pub fn upsert(
     let Some(upserted) =
         attributes.search_attributes.as_ref().filter(|attributes| !attributes.indexed_fields.is_empty())
     else {
-        return Err(Trouble::fail(cause, "IndexedFields is not set on command."));
+        return Err(Trouble::fail(
+            cause,
+            "SearchAttributes is not set on UpsertWorkflowSearchAttributesCommand.",
+        ));
     };
     env.namespace.check_search_attributes(upserted).map_err(|error| Trouble::fail(cause, error))?;
     step.write_full(
@@ -58,12 +61,15 @@ pub fn modify_properties(
 ) -> Done {
     let cause = Cause::BadModifyWorkflowPropertiesAttributes;
     let Some(upserted) = attributes.upserted_memo.as_ref().filter(|memo| !memo.fields.is_empty()) else {
-        return Err(Trouble::fail(cause, "UpsertedMemo is not set on command."));
+        return Err(Trouble::fail(cause, "UpsertedMemo is not set on ModifyWorkflowPropertiesCommand."));
     };
     let mut row: AttributesRow = (*step.run.attributes).clone();
     let memo = row.memo.get_or_insert_with(Memo::default);
     merge(&mut memo.fields, &upserted.fields);
-    check_size(cause, "ModifyWorkflowPropertiesCommandAttributes.UpsertedMemo", memo.encoded_len(), env)?;
+    if memo.encoded_len() > env.limits.memo_bytes {
+        let message = "ModifyWorkflowPropertiesCommandAttributes exceeds size limit.".into();
+        return Err(Trouble::Terminate { cause, message });
+    }
     step.write_full(
         env,
         Attributes::WorkflowPropertiesModifiedEventAttributes(WorkflowPropertiesModifiedEventAttributes {

@@ -12,8 +12,8 @@ use steadfast_api::v1::command::{
 use steadfast_api::v1::enums::WorkflowTaskFailedCause as Cause;
 
 /// A run does not close over events that its workflow has not seen.
-fn nothing_unseen(step: &Step) -> Done {
-    if step.run.buffered.is_empty() {
+fn nothing_unseen(completion: &Completion<'_>) -> Done {
+    if !completion.unseen {
         return Ok(());
     }
     Err(Trouble::fail(Cause::UnhandledCommand, ""))
@@ -26,7 +26,7 @@ pub fn complete(
     attributes: &CompleteWorkflowExecutionCommandAttributes,
     env: &mut Env<'_>,
 ) -> Done {
-    nothing_unseen(step)?;
+    nothing_unseen(completion)?;
     let cause = Cause::BadCompleteWorkflowExecutionAttributes;
     check_payloads(
         cause,
@@ -46,7 +46,7 @@ pub fn fail(
     attributes: &FailWorkflowExecutionCommandAttributes,
     env: &mut Env<'_>,
 ) -> Done {
-    nothing_unseen(step)?;
+    nothing_unseen(completion)?;
     let cause = Cause::BadFailWorkflowExecutionAttributes;
     let Some(failure) = attributes.failure.clone() else {
         return Err(Trouble::fail(cause, "Failure is not set on FailWorkflowExecutionCommand."));
@@ -64,7 +64,7 @@ pub fn cancel(
     attributes: &CancelWorkflowExecutionCommandAttributes,
     env: &mut Env<'_>,
 ) -> Done {
-    nothing_unseen(step)?;
+    nothing_unseen(completion)?;
     let cause = Cause::BadCancelWorkflowExecutionAttributes;
     check_payloads(
         cause,
@@ -84,7 +84,7 @@ pub fn continue_as_new(
     attributes: &ContinueAsNewWorkflowExecutionCommandAttributes,
     env: &mut Env<'_>,
 ) -> Done {
-    nothing_unseen(step)?;
+    nothing_unseen(completion)?;
     let _ = (completion, command, attributes, env);
     Err(Trouble::fail(Cause::FeatureDisabled, "ContinueAsNew is not built yet"))
 }

@@ -1,6 +1,6 @@
 //! RecordMarker: side effects, local activities, patches.
 
-use super::{Completion, Done, check_id, check_size};
+use super::{Completion, Done, check_field, check_size};
 use crate::env::Env;
 use crate::workflow::events::Attributes;
 use crate::workflow::step::Step;
@@ -17,7 +17,7 @@ pub fn record(
     env: &mut Env<'_>,
 ) -> Done {
     let cause = Cause::BadRecordMarkerAttributes;
-    check_id(cause, "MarkerName", &attributes.marker_name, env)?;
+    check_field(cause, "RecordMarkerCommand", "MarkerName", &attributes.marker_name, env)?;
     let size = attributes.details.iter().map(|(name, details)| name.len() + details.encoded_len()).sum();
     check_size(cause, "RecordMarkerCommandAttributes.Details", size, env)?;
     step.write_full(

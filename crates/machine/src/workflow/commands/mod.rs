@@ -78,7 +78,9 @@ pub fn check_sequence(commands: &[Command]) -> Result<(), Reject> {
             )));
         }
         if CommandType::try_from(command.command_type).unwrap_or_default() == CommandType::Unspecified {
-            return Err(Reject::invalid(format!("Unknown command type: {}", command.command_type)));
+            let number = command.command_type;
+            let name = if number == 0 { "Unspecified".to_owned() } else { number.to_string() };
+            return Err(Reject::invalid(format!("unknown command type: {name}")));
         }
     }
     Ok(())
@@ -93,20 +95,22 @@ pub fn run(step: &mut Step, completion: &mut Completion<'_>, env: &mut Env<'_>) 
 
 fn one(step: &mut Step, completion: &mut Completion<'_>, command: &Command, env: &mut Env<'_>) -> Done {
     use Attributes::*;
-    let missing =
-        |cause: Cause| Trouble::fail(cause, format!("{:?} attributes are not set.", command.command_type()));
+    let missing = |cause: Cause| {
+        let name = command.command_type();
+        Trouble::fail(cause, format!("{name:?}CommandAttributes is not set on {name:?}Command."))
+    };
     match (command.command_type(), command.attributes.as_ref()) {
         (CommandType::ScheduleActivityTask, Some(ScheduleActivityTaskCommandAttributes(a))) => {
             activity::schedule(step, completion, command, a, env)
         }
         (CommandType::RequestCancelActivityTask, Some(RequestCancelActivityTaskCommandAttributes(a))) => {
-            activity::request_cancel(step, completion, a, env)
+            activity::request_cancel(step, completion, command, a, env)
         }
         (CommandType::StartTimer, Some(StartTimerCommandAttributes(a))) => {
             timer::start(step, completion, command, a, env)
         }
         (CommandType::CancelTimer, Some(CancelTimerCommandAttributes(a))) => {
-            timer::cancel(step, completion, a, env)
+            timer::cancel(step, completion, command, a, env)
         }
         (CommandType::RecordMarker, Some(RecordMarkerCommandAttributes(a))) => {
             marker::record(step, completion, command, a, env)
@@ -187,6 +191,25 @@ pub fn check_size(cause: Cause, what: &str, size: usize, env: &Env<'_>) -> Done 
 
 pub fn check_payloads(cause: Cause, what: &str, payloads: Option<&Payloads>, env: &Env<'_>) -> Done {
     check_size(cause, what, payloads.map_or(0, |payloads| payloads.encoded_len()), env)
+}
+
+/// The same in the words that the reference has for most commands.
+pub fn check_field(cause: Cause, command: &str, what: &str, value: &str, env: &Env<'_>) -> Done {
+    if value.is_empty() {
+        return Err(Trouble::fail(cause, format!("{what} is not set on {command}.")));
+    }
+    if value.len() > env.limits.id_bytes {
+        let (length, limit) = (value.len(), env.limits.id_bytes);
+        let text =
+            format!("{what} on {command} exceeds length limit. {what}={value} Length={length} Limit={limit}");
+        return Err(Trouble::fail(cause, text));
+    }
+    Ok(())
+}
+
+/// What the reference says of a thing that is there already, or not there.
+pub fn bad_state(action: &str, what: &str, id: impl std::fmt::Display) -> String {
+    format!("invalid history builder state for action: {action}, {what}: {id}")
 }
 
 pub fn check_id(cause: Cause, what: &str, id: &str, env: &Env<'_>) -> Done {

@@ -1,6 +1,6 @@
 //! StartTimer and CancelTimer.
 
-use super::{Completion, Done, Trouble, check_id, nanos};
+use super::{Completion, Done, Trouble, bad_state, check_field};
 use crate::duration;
 use crate::env::Env;
 use crate::workflow::events::Attributes;
@@ -18,13 +18,15 @@ pub fn start(
     env: &mut Env<'_>,
 ) -> Done {
     let cause = Cause::BadStartTimerAttributes;
-    check_id(cause, "TimerId", &attributes.timer_id, env)?;
-    if attributes.start_to_fire_timeout.is_none() {
-        return Err(Trouble::fail(cause, "A valid StartToFireTimeout is not set on command."));
-    }
-    let wait = nanos(cause, "StartToFireTimeout", attributes.start_to_fire_timeout.as_ref())?;
+    check_field(cause, "StartTimerCommand", "TimerId", &attributes.timer_id, env)?;
+    let wait = duration::nanos(attributes.start_to_fire_timeout.as_ref()).map_err(|error| {
+        let id = &attributes.timer_id;
+        let text =
+            format!("An invalid StartToFireTimeout is set on StartTimerCommand: {error}. TimerId={id}");
+        Trouble::fail(cause, text)
+    })?;
     if step.run.timer_ids.contains_key(&attributes.timer_id) {
-        let message = format!("Timer ID \"{}\" is already used by a running timer.", attributes.timer_id);
+        let message = bad_state("add-timer-started-event", "TimerID", &attributes.timer_id);
         return Err(Trouble::fail(Cause::StartTimerDuplicateId, message));
     }
     let id = step.write_full(
@@ -44,23 +46,28 @@ pub fn start(
 
 pub fn cancel(
     step: &mut Step,
-    completion: &Completion<'_>,
+    completion: &mut Completion<'_>,
+    command: &Command,
     attributes: &CancelTimerCommandAttributes,
     env: &mut Env<'_>,
 ) -> Done {
     let cause = Cause::BadCancelTimerAttributes;
-    check_id(cause, "TimerId", &attributes.timer_id, env)?;
+    check_field(cause, "CancelTimerCommand", "TimerId", &attributes.timer_id, env)?;
     let started_event_id = match step.run.timer_ids.get(&attributes.timer_id).copied() {
         Some(id) => {
             step.drop_timer(id);
             id
         }
         // It fired while the worker was deciding: the cancel wins, and the workflow never hears of the firing.
-        None => step.take_buffered_timer(&attributes.timer_id).ok_or_else(|| {
-            Trouble::fail(cause, format!("Timer ID \"{}\" is not a running timer.", attributes.timer_id))
-        })?,
+        None => {
+            let started = step.take_buffered_timer(&attributes.timer_id).ok_or_else(|| {
+                Trouble::fail(cause, bad_state("add-timer-canceled-event", "TimerID", &attributes.timer_id))
+            })?;
+            completion.unseen = !step.run.buffered.is_empty();
+            started
+        }
     };
-    step.write(
+    step.write_full(
         env,
         Attributes::TimerCanceledEventAttributes(TimerCanceledEventAttributes {
             timer_id: attributes.timer_id.clone(),
@@ -68,6 +75,8 @@ pub fn cancel(
             workflow_task_completed_event_id: completion.completed_event_id,
             identity: completion.input.identity.clone(),
         }),
+        command.user_metadata.clone(),
+        Vec::new(),
     );
     Ok(())
 }

@@ -15,7 +15,7 @@ pub mod limits;
 pub mod reject;
 pub mod workflow;
 
-pub use decision::{Answer, Decision, Message, Reply, RunChange, Task};
+pub use decision::{Answer, Batch, Decision, Message, Reply, RunChange, Task};
 pub use env::{Env, Ids, Namespace};
 pub use key::{CallerId, EntityKey, Kind, QueueKey, QueueType, RowKey, RowTable, RunKey, TaskKey, Time};
 pub use limits::Limits;

@@ -33,6 +33,9 @@ mod terminate;
 mod update;
 mod upkeep;
 
+pub use query::result_reply as query_reply;
+pub use task_start::synthetic_events;
+
 use crate::decision::{Decision, Reply};
 use crate::env::Env;
 use crate::key::EntityKey;

@@ -1,0 +1,141 @@
+//! An entity in memory: its runs as they are stored, and the ends of their histories.
+
+use bytes::{Bytes, BytesMut};
+use prost::Message as _;
+use std::collections::{BTreeMap, VecDeque};
+use steadfast_api::v1::history::{History, HistoryEvent};
+use steadfast_machine::workflow::state::Run;
+use steadfast_machine::{Batch, EntityKey};
+use steadfast_storage::{Store, StoreError, StoredRun};
+use uuid::Uuid;
+
+/// Bytes of history that are kept of one run.
+const TAIL_BYTES: usize = 32 << 10;
+
+#[derive(Default)]
+pub struct Entity {
+    pub runs: BTreeMap<Uuid, Loaded>,
+    /// The highest run id, once it was looked for. `Some(None)`: there is no run.
+    pub latest: Option<Option<Uuid>>,
+}
+
+pub struct Loaded {
+    pub run: Run,
+    pub tail: Tail,
+}
+
+/// The last batches of a history.
+#[derive(Default)]
+pub struct Tail {
+    batches: VecDeque<Batch>,
+    bytes: usize,
+}
+
+impl Tail {
+    pub fn extend(&mut self, batches: &[Batch]) {
+        for batch in batches {
+            self.bytes += batch.encoded.len();
+            self.batches.push_back(batch.clone());
+        }
+        while self.bytes > TAIL_BYTES {
+            let Some(batch) = self.batches.pop_front() else { break };
+            self.bytes -= batch.encoded.len();
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The encoded events from `from` to the end, if all of them are here.
+    pub fn from(&self, from: i64) -> Option<Bytes> {
+        let first = self.batches.front()?.first_event_id;
+        if first > from {
+            return None;
+        }
+        let wanted: Vec<&Bytes> = self
+            .batches
+            .iter()
+            .filter(|batch| batch.first_event_id + batch.events > from)
+            .map(|batch| &batch.encoded)
+            .collect();
+        if let [one] = wanted[..] {
+            return Some(one.clone());
+        }
+        let mut joined = BytesMut::with_capacity(wanted.iter().map(|bytes| bytes.len()).sum());
+        for bytes in wanted {
+            joined.extend_from_slice(bytes);
+        }
+        Some(joined.freeze())
+    }
+
+    pub fn event(&self, id: i64) -> Option<HistoryEvent> {
+        let holds = |batch: &&Batch| batch.first_event_id <= id && id < batch.first_event_id + batch.events;
+        event_in(self.batches.iter().find(holds)?, id)
+    }
+}
+
+/// One event of a batch.
+pub fn event_in(batch: &Batch, id: i64) -> Option<HistoryEvent> {
+    let history = History::decode(batch.encoded.clone()).ok()?;
+    history.events.into_iter().find(|event| event.event_id == id)
+}
+
+impl Entity {
+    pub fn current(&self) -> Option<&Loaded> {
+        self.latest.flatten().and_then(|id| self.runs.get(&id))
+    }
+
+    /// A rough measure of what it takes of memory, in bytes.
+    pub fn weight(&self) -> usize {
+        let one = |loaded: &Loaded| {
+            let run = &loaded.run;
+            let rows = run.activities.len() * 700
+                + run.timers.len() * 250
+                + run.children.len() * 400
+                + run.externals.len() * 300
+                + run.updates.len() * 400
+                + run.signal_ids.len() * 80
+                + run.request_ids.len() * 150
+                + run.buffered.len() * 500;
+            2_500 + rows + loaded.tail.bytes()
+        };
+        200 + self.runs.values().map(one).sum::<usize>()
+    }
+
+    /// Loads the run with the highest id, if that was not done yet.
+    pub async fn load_latest(&mut self, key: &EntityKey, store: &dyn Store) -> Result<(), StoreError> {
+        if self.latest.is_none() {
+            let stored = store.load_latest(key).await?;
+            self.latest = Some(stored.as_ref().map(|stored| stored.run));
+            if let Some(stored) = stored {
+                self.hold(stored)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads a run that an input names, if it exists and is not here yet.
+    pub async fn load_run(
+        &mut self,
+        key: &EntityKey,
+        run: Uuid,
+        store: &dyn Store,
+    ) -> Result<(), StoreError> {
+        let newer_than_all = self.latest.flatten().is_none_or(|latest| run > latest);
+        if self.runs.contains_key(&run) || newer_than_all {
+            return Ok(());
+        }
+        if let Some(stored) = store.load_run(&key.run(run)).await? {
+            self.hold(stored)?;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, stored: StoredRun) -> Result<(), StoreError> {
+        let run = Run::decode(stored.run, &stored.core, &stored.rows)
+            .map_err(|bad| StoreError::Corrupt(format!("run {}: {}", stored.run, bad.0)))?;
+        self.runs.insert(stored.run, Loaded { run, tail: Tail::default() });
+        Ok(())
+    }
+}

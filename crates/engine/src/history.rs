@@ -1,0 +1,216 @@
+//! Reading histories: stored batches are spliced into replies without decoding an event.
+
+use crate::Engine;
+use crate::entity::event_in;
+use crate::failure::Failure;
+use crate::run::with_synthetic;
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+use steadfast_api::v1::history::HistoryEvent;
+use steadfast_machine::workflow::reply::StartedWorkflowTask;
+use steadfast_machine::workflow::state::Run;
+use steadfast_machine::workflow::synthetic_events;
+use steadfast_machine::{Batch, EntityKey, Reject};
+use steadfast_storage::BranchPart;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Batches of one page, and bytes after which a page is closed (a reply must fit the client's message limit).
+pub const PAGE_BATCHES: usize = 256;
+const PAGE_BYTES: usize = 2 << 20;
+
+/// The first page of the history that goes with a task.
+#[derive(Clone, Debug, Default)]
+pub struct TaskHistory {
+    pub encoded: Bytes,
+    /// The first event of the next page, if there is one.
+    pub next: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct HistoryPage {
+    pub run: Uuid,
+    pub encoded: Bytes,
+    /// The first event after the page (of a reverse page: the last before it).
+    pub next_event_id: i64,
+    /// Nothing is left to read now.
+    pub end: bool,
+    pub open: bool,
+    /// Events that are not in the history but belong behind it, for SDKs.
+    pub transient: Vec<HistoryEvent>,
+}
+
+/// The first event that the worker does not know.
+pub fn first_event(task: &StartedWorkflowTask) -> i64 {
+    if task.partial { task.previous_started_event_id + 1 } else { 1 }
+}
+
+pub fn parts(branches: &[(Uuid, i64)]) -> Vec<BranchPart> {
+    branches.iter().map(|(branch, last)| BranchPart { branch: *branch, last_event_id: *last }).collect()
+}
+
+impl Engine {
+    /// The history that goes with a started workflow task.
+    pub async fn task_history(
+        &self,
+        namespace: Uuid,
+        task: &StartedWorkflowTask,
+    ) -> Result<TaskHistory, Failure> {
+        let _ = namespace;
+        if let Some(history) = &task.history {
+            return Ok(TaskHistory { encoded: history.clone(), next: None });
+        }
+        let mut page = self.first_page(&task.branches, first_event(task), task.next_event_id).await?;
+        if page.next.is_none() {
+            page.encoded = with_synthetic(page.encoded, task);
+        }
+        Ok(page)
+    }
+
+    pub(crate) async fn first_page(
+        &self,
+        branches: &[(Uuid, i64)],
+        from: i64,
+        to: i64,
+    ) -> Result<TaskHistory, Failure> {
+        let read = self.inner.store.read_history(&parts(branches), from, to, PAGE_BATCHES, false).await?;
+        let (encoded, next) = join(&read, from);
+        Ok(TaskHistory { encoded, next: (next < to).then_some(next) })
+    }
+
+    /// A page of a run's history, forwards from an event or backwards from it.
+    pub async fn history(
+        &self,
+        key: EntityKey,
+        run: Option<Uuid>,
+        from_event: i64,
+        max_batches: usize,
+        reverse: bool,
+    ) -> Result<HistoryPage, Failure> {
+        let run = self.describe(key, run).await?;
+        let last = run.core.next_event_id - 1;
+        let limit = max_batches.clamp(1, PAGE_BATCHES);
+        let parts = parts(&run.history_parts());
+        if reverse {
+            let to = if from_event <= 0 { last } else { from_event.min(last) };
+            let read = self.inner.store.read_history(&parts, 1, to + 1, limit, true).await?;
+            let (encoded, first) = join_reverse(&read, to);
+            let next = if read.is_empty() { 0 } else { first - 1 };
+            return Ok(self.page(&run, encoded, next, next <= 0));
+        }
+        let from = from_event.max(1);
+        if from > last {
+            return Ok(self.page(&run, Bytes::new(), from, true));
+        }
+        let read = self.inner.store.read_history(&parts, from, last + 1, limit, false).await?;
+        let (encoded, next) = join(&read, from);
+        Ok(self.page(&run, encoded, next, next > last))
+    }
+
+    fn page(&self, run: &Run, encoded: Bytes, next_event_id: i64, end: bool) -> HistoryPage {
+        let task = run.core.task.as_ref().filter(|task| task.transient);
+        let transient =
+            task.map(|task| synthetic_events(&run.start.task_queue, run.core.sticky.as_ref(), task));
+        HistoryPage {
+            run: run.id,
+            encoded,
+            next_event_id,
+            end,
+            open: run.is_open(),
+            transient: transient.unwrap_or_default(),
+        }
+    }
+
+    /// Waits until the run has the event `beyond_event`, or (with `close_only`) until it is closed, or the deadline.
+    pub async fn wait_history(
+        &self,
+        key: EntityKey,
+        run: Option<Uuid>,
+        beyond_event: i64,
+        close_only: bool,
+        deadline: std::time::Instant,
+    ) -> Result<(), Failure> {
+        let id = self.describe(key.clone(), run).await?.id;
+        let run_key = key.run(id);
+        let mut changes = self.inner.watches.run(&run_key);
+        let mut shutdown = self.shutdown();
+        loop {
+            changes.mark_unchanged();
+            let run = self.describe(key.clone(), Some(id)).await?;
+            if !run.is_open() || (!close_only && run.core.next_event_id > beyond_event) {
+                break;
+            }
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { break },
+                () = tokio::time::sleep_until(Instant::from_std(deadline)) => break,
+                _ = shutdown.wait_for(|down| *down) => break,
+            }
+        }
+        drop(changes);
+        self.inner.watches.run_left(&run_key);
+        Ok(())
+    }
+
+    /// The run as it is stored, with what is volatile.
+    pub async fn describe(&self, key: EntityKey, run: Option<Uuid>) -> Result<Arc<Run>, Failure> {
+        let id = key.id.clone();
+        let found = self
+            .look(key, run, move |entity| match run {
+                Some(run) => entity.runs.get(&run).map(|loaded| loaded.run.clone()),
+                None => entity.current().map(|loaded| loaded.run.clone()),
+            })
+            .await?;
+        found.map(Arc::new).ok_or_else(|| Reject::no_workflow(&id).into())
+    }
+
+    pub(crate) async fn read_event(
+        &self,
+        branches: &[(Uuid, i64)],
+        event_id: i64,
+    ) -> Result<Option<HistoryEvent>, Failure> {
+        let read = self.inner.store.read_history(&parts(branches), event_id, event_id + 1, 1, false).await?;
+        Ok(read.first().and_then(|batch| event_in(batch, event_id)))
+    }
+
+    pub(crate) async fn read_batches(
+        &self,
+        branches: &[(Uuid, i64)],
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Batch>, Failure> {
+        Ok(self.inner.store.read_history(&parts(branches), from, to, usize::MAX, false).await?)
+    }
+}
+
+/// The batches as one encoded history, and the id after its last event.
+fn join(batches: &[Batch], from: i64) -> (Bytes, i64) {
+    let mut joined = BytesMut::new();
+    let mut next = from;
+    for batch in batches {
+        if !joined.is_empty() && joined.len() + batch.encoded.len() > PAGE_BYTES {
+            break;
+        }
+        joined.extend_from_slice(&batch.encoded);
+        next = batch.first_event_id + batch.events;
+    }
+    (joined.freeze(), next)
+}
+
+/// Newest first: here events have to be turned round, so the batches are decoded.
+fn join_reverse(batches: &[Batch], to: i64) -> (Bytes, i64) {
+    use prost::Message as _;
+    use steadfast_api::v1::history::History;
+    let mut joined = BytesMut::new();
+    let mut first = to + 1;
+    for batch in batches {
+        if !joined.is_empty() && joined.len() + batch.encoded.len() > PAGE_BYTES {
+            break;
+        }
+        let Ok(mut history) = History::decode(batch.encoded.clone()) else { break };
+        history.events.retain(|event| event.event_id <= to);
+        history.events.reverse();
+        joined.extend_from_slice(&history.encode_to_vec());
+        first = batch.first_event_id;
+    }
+    (joined.freeze(), first)
+}

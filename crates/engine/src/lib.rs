@@ -1,0 +1,170 @@
+//! The engine: load, decide, write, then act.
+//!
+//! [`run`] is the only place that changes a run. Around it stand what a run needs to go on by itself: [`matching`]
+//! brings tasks and workers together, [`alarms`] wakes runs when something is due, [`outbox`] carries messages between
+//! runs, [`retention`] removes what is old. What callers ask of it is in [`polls`], [`callers`], [`history`] and
+//! [`views`].
+
+pub mod alarms;
+pub mod callers;
+pub mod clock;
+mod entity;
+mod failure;
+pub mod history;
+mod ids;
+pub mod matching;
+pub mod namespaces;
+mod outbox;
+pub mod polls;
+mod retention;
+mod run;
+mod transaction;
+pub mod views;
+mod visibility;
+mod watch;
+
+pub use clock::{Clock, SystemClock};
+pub use failure::Failure;
+pub use history::{HistoryPage, TaskHistory};
+pub use matching::{PollerView, QueueView};
+pub use namespaces::{NamespaceState, Namespaces};
+pub use polls::{ActivityTaskPoll, Poll, QueryPoll, WorkflowTaskPoll};
+
+use alarms::Alarms;
+use callers::Callers;
+use ids::EngineIds;
+use matching::Matching;
+use outbox::Outbox;
+use run::Mailboxes;
+use std::sync::Arc;
+use steadfast_machine::{CallerId, Limits, Time};
+use steadfast_storage::{Store, StoreError};
+use tokio::sync::watch as tokio_watch;
+use watch::Watches;
+
+/// The engine of one process. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    ids: EngineIds,
+    namespaces: Namespaces,
+    mailboxes: Mailboxes,
+    matching: Matching,
+    alarms: Alarms,
+    outbox: Outbox,
+    callers: Callers,
+    watches: Watches,
+    /// The epochs under which this process owns the shards.
+    epochs: Vec<u64>,
+    shutdown: tokio_watch::Sender<bool>,
+}
+
+/// How an engine is set up.
+pub struct Config {
+    pub limits: Limits,
+    /// Seeds the ids; random in production.
+    pub seed: u64,
+    /// Bytes of loaded runs kept in memory.
+    pub cache_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { limits: Limits::default(), seed: 0, cache_bytes: 64 << 20 }
+    }
+}
+
+impl Engine {
+    /// Takes all shards of the store over and starts what runs by itself.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or a stored namespace does not decode.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        config: Config,
+    ) -> Result<Engine, StoreError> {
+        let mut epochs = Vec::new();
+        for shard in 0..store.shards() {
+            epochs.push(store.acquire(shard).await?);
+        }
+        let namespaces = Namespaces::load(store.clone()).await?;
+        let matching = Matching::new(store.clone());
+        for (queue, count) in store.backlogs().await? {
+            matching.restore(&queue, count);
+        }
+        let inner = Arc::new(Inner {
+            ids: EngineIds::new(config.seed),
+            limits: config.limits,
+            namespaces,
+            mailboxes: Mailboxes::new(config.cache_bytes),
+            matching,
+            alarms: Alarms::default(),
+            outbox: Outbox::default(),
+            callers: Callers::default(),
+            watches: Watches::default(),
+            epochs,
+            shutdown: tokio_watch::Sender::new(false),
+            clock,
+            store,
+        });
+        let engine = Engine { inner };
+        engine.spawn(alarms::run(engine.clone()));
+        engine.spawn(outbox::restore(engine.clone()));
+        engine.spawn(retention::run(engine.clone()));
+        Ok(engine)
+    }
+
+    pub fn now(&self) -> Time {
+        self.inner.clock.now()
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    pub fn namespaces(&self) -> &Namespaces {
+        &self.inner.namespaces
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// A name for somebody who is going to wait.
+    pub fn caller(&self) -> CallerId {
+        self.inner.callers.next()
+    }
+
+    /// Rises whenever a list of this namespace changes.
+    pub fn changes(&self, namespace: uuid::Uuid) -> tokio_watch::Receiver<u64> {
+        self.inner.watches.lists(namespace)
+    }
+
+    /// Ends long polls with empty answers and everything that runs by itself, then closes the store.
+    pub async fn shut_down(&self) {
+        self.inner.shutdown.send_replace(true);
+        self.inner.store.close().await;
+    }
+
+    /// Becomes true when the engine shuts down.
+    pub fn shutdown(&self) -> tokio_watch::Receiver<bool> {
+        self.inner.shutdown.subscribe()
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut shutdown = self.inner.shutdown.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = task => {}
+                _ = shutdown.wait_for(|down| *down) => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,227 @@
+//! Namespaces: versioned configuration that every step reads, cached whole.
+
+use crate::failure::Failure;
+use bytes::Bytes;
+use prost::Message as _;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+use steadfast_api::v1::common::SearchAttributes;
+use steadfast_machine::duration::DAY;
+use steadfast_machine::{Namespace, Reject};
+use steadfast_query::{AttributeType, Schema, values};
+use steadfast_storage::{NamespaceRecord, Store, StoreError};
+use uuid::Uuid;
+
+/// A namespace as it is configured now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamespaceState {
+    pub id: Uuid,
+    pub name: String,
+    /// `NamespaceState` of the API.
+    pub state: i32,
+    pub description: String,
+    pub owner: String,
+    pub data: BTreeMap<String, String>,
+    /// Nanoseconds for which closed runs are kept.
+    pub retention: i64,
+    pub attributes: BTreeMap<String, AttributeType>,
+    /// Rises with each change.
+    pub version: u64,
+}
+
+impl NamespaceState {
+    pub fn new(id: Uuid, name: &str) -> NamespaceState {
+        NamespaceState {
+            id,
+            name: name.to_owned(),
+            state: steadfast_api::v1::enums::NamespaceState::Registered as i32,
+            description: String::new(),
+            owner: String::new(),
+            data: BTreeMap::new(),
+            retention: DAY,
+            attributes: BTreeMap::new(),
+            version: 0,
+        }
+    }
+}
+
+impl Schema for NamespaceState {
+    fn custom(&self, name: &str) -> Option<AttributeType> {
+        self.attributes.get(name).copied()
+    }
+}
+
+impl Namespace for NamespaceState {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn retention(&self) -> i64 {
+        self.retention
+    }
+
+    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String> {
+        let fields = &attributes.indexed_fields;
+        let sizes = fields.iter().map(|(name, payload)| (name.as_str(), payload.data.len()));
+        values::check_sizes(sizes, attributes.encoded_len()).map_err(|error| error.to_string())?;
+        for (name, payload) in fields {
+            let predefined = steadfast_query::attribute::find_predefined(name);
+            // Those that only the server sets are in merged sets, and were checked when they were set.
+            let attribute_type = match predefined {
+                Some(predefined) if !predefined.user_may_set => predefined.attribute_type,
+                _ => values::settable_type(name, self, &self.name).map_err(|error| error.to_string())?,
+            };
+            let encoding = payload.metadata.get("encoding").map(|bytes| bytes.as_ref()).unwrap_or_default();
+            values::decode(name, attribute_type, encoding, &payload.data)
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// The stored form. Field numbers are for ever.
+#[derive(Clone, PartialEq, prost::Message)]
+struct NamespaceRow {
+    #[prost(int32, tag = "1")]
+    state: i32,
+    #[prost(string, tag = "2")]
+    description: String,
+    #[prost(string, tag = "3")]
+    owner: String,
+    #[prost(btree_map = "string, string", tag = "4")]
+    data: BTreeMap<String, String>,
+    #[prost(int64, tag = "5")]
+    retention: i64,
+    /// Name to `IndexedValueType`.
+    #[prost(btree_map = "string, int32", tag = "6")]
+    attributes: BTreeMap<String, i32>,
+}
+
+pub struct Namespaces {
+    store: Arc<dyn Store>,
+    known: RwLock<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_id: HashMap<Uuid, Arc<NamespaceState>>,
+    ids: BTreeMap<String, Uuid>,
+}
+
+impl Known {
+    fn hold(&mut self, state: NamespaceState) {
+        if let Some(old) = self.by_id.get(&state.id) {
+            self.ids.remove(&old.name);
+        }
+        self.ids.insert(state.name.clone(), state.id);
+        self.by_id.insert(state.id, Arc::new(state));
+    }
+}
+
+impl Namespaces {
+    pub(crate) async fn load(store: Arc<dyn Store>) -> Result<Namespaces, StoreError> {
+        let mut known = Known::default();
+        for record in store.namespaces().await? {
+            known.hold(decode(record)?);
+        }
+        Ok(Namespaces { store, known: RwLock::new(known) })
+    }
+
+    /// By name, or by id.
+    pub fn get(&self, name_or_id: &str) -> Option<Arc<NamespaceState>> {
+        let known = self.known.read().expect("nothing panics while it holds this");
+        let id = known.ids.get(name_or_id).copied().or_else(|| Uuid::parse_str(name_or_id).ok())?;
+        known.by_id.get(&id).cloned()
+    }
+
+    pub fn by_id(&self, id: Uuid) -> Option<Arc<NamespaceState>> {
+        self.known.read().expect("nothing panics while it holds this").by_id.get(&id).cloned()
+    }
+
+    /// All, in the order of their names.
+    pub fn list(&self) -> Vec<Arc<NamespaceState>> {
+        let known = self.known.read().expect("nothing panics while it holds this");
+        known.ids.values().filter_map(|id| known.by_id.get(id).cloned()).collect()
+    }
+
+    /// Adds a namespace that does not exist; usable as soon as this returns.
+    pub async fn register(&self, mut state: NamespaceState) -> Result<(), Failure> {
+        if self.get(&state.name).is_some() {
+            return Err(Reject::AlreadyExists("Namespace already exists.".into()).into());
+        }
+        state.version = 1;
+        self.put(state).await
+    }
+
+    /// Writes a namespace that was read at `state.version`.
+    pub async fn update(&self, mut state: NamespaceState) -> Result<(), Failure> {
+        state.version += 1;
+        self.put(state).await
+    }
+
+    async fn put(&self, state: NamespaceState) -> Result<(), Failure> {
+        match self.store.put_namespace(encode(&state)).await {
+            Ok(()) => {
+                self.known.write().expect("nothing panics while it holds this").hold(state);
+                Ok(())
+            }
+            Err(StoreError::Conflict(_)) if state.version == 1 => {
+                Err(Reject::AlreadyExists("Namespace already exists.".into()).into())
+            }
+            Err(StoreError::Conflict(text)) => Err(Failure::Unavailable(text)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes the record; the runs were removed before.
+    pub async fn delete(&self, id: Uuid) -> Result<(), Failure> {
+        self.store.delete_namespace(id).await?;
+        let mut known = self.known.write().expect("nothing panics while it holds this");
+        if let Some(old) = known.by_id.remove(&id) {
+            known.ids.remove(&old.name);
+        }
+        Ok(())
+    }
+}
+
+fn encode(state: &NamespaceState) -> NamespaceRecord {
+    let row = NamespaceRow {
+        state: state.state,
+        description: state.description.clone(),
+        owner: state.owner.clone(),
+        data: state.data.clone(),
+        retention: state.retention,
+        attributes: state.attributes.iter().map(|(name, kind)| (name.clone(), kind.to_api())).collect(),
+    };
+    NamespaceRecord {
+        id: state.id,
+        name: state.name.clone(),
+        version: state.version,
+        encoded: Bytes::from(row.encode_to_vec()),
+    }
+}
+
+fn decode(record: NamespaceRecord) -> Result<NamespaceState, StoreError> {
+    let row = NamespaceRow::decode(record.encoded)
+        .map_err(|error| StoreError::Corrupt(format!("namespace {}: {error}", record.name)))?;
+    let attributes = row
+        .attributes
+        .into_iter()
+        .filter_map(|(name, kind)| AttributeType::from_api(kind).map(|kind| (name, kind)))
+        .collect();
+    Ok(NamespaceState {
+        id: record.id,
+        name: record.name,
+        state: row.state,
+        description: row.description,
+        owner: row.owner,
+        data: row.data,
+        retention: row.retention,
+        attributes,
+        version: record.version,
+    })
+}

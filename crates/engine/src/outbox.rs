@@ -1,0 +1,135 @@
+//! Carries messages between runs: at least once, in order from one run to one target. A message's row goes with the
+//! commit in which its sender learns how it ended.
+
+use crate::Engine;
+use crate::failure::Failure;
+use prost::Message as _;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+use std::time::Duration;
+use steadfast_machine::workflow::input::{Input, What};
+use steadfast_machine::workflow::message::{Body, Content, Delivered, Envelope};
+use steadfast_machine::workflow::reply::WorkflowReply;
+use steadfast_machine::{EntityKey, Message, Reject, Reply, RunKey};
+use steadfast_storage::Commit;
+use uuid::Uuid;
+
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
+/// Messages that are read at once at a start.
+const PAGE: usize = 1_000;
+
+#[derive(Default)]
+pub struct Outbox {
+    /// One line for each sender and target; a line that exists has somebody who works on it.
+    lines: Mutex<HashMap<(RunKey, EntityKey), VecDeque<Message>>>,
+}
+
+impl Outbox {
+    fn add(&self, message: Message) -> bool {
+        let mut lines = self.lines.lock().expect("nothing panics while it holds this");
+        let line = (message.from.clone(), message.to.clone());
+        let new = !lines.contains_key(&line);
+        lines.entry(line).or_default().push_back(message);
+        new
+    }
+
+    fn next(&self, line: &(RunKey, EntityKey)) -> Option<Message> {
+        let mut lines = self.lines.lock().expect("nothing panics while it holds this");
+        let next = lines.get_mut(line).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            lines.remove(line);
+        }
+        next
+    }
+}
+
+/// Takes up what an earlier process left.
+pub async fn restore(engine: Engine) {
+    let mut after = None;
+    loop {
+        match engine.inner.store.messages(after.as_ref(), PAGE).await {
+            Ok(messages) => {
+                let Some(last) = messages.last() else { return };
+                after = Some((last.from.clone(), last.sequence));
+                for message in messages {
+                    engine.post(message);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the outbox cannot be read");
+                tokio::time::sleep(FIRST_BACKOFF).await;
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Sends a message that is stored.
+    pub(crate) fn post(&self, message: Message) {
+        let line = (message.from.clone(), message.to.clone());
+        if self.inner.outbox.add(message) {
+            let engine = self.clone();
+            self.spawn(async move {
+                while let Some(message) = engine.inner.outbox.next(&line) {
+                    engine.deliver(message).await;
+                }
+            });
+        }
+    }
+
+    async fn deliver(&self, message: Message) {
+        let Ok(body) = Body::decode(message.body.clone()) else {
+            tracing::error!(from = %message.from, "a message does not decode; it is dropped");
+            return self.discard(&message).await;
+        };
+        let run = Uuid::parse_str(&body.to_run).ok();
+        let envelope =
+            Envelope { from: message.from.clone(), sequence: message.sequence, body: body.clone() };
+        let arrival = Input { run, first_run: None, what: What::Message(envelope) };
+        let outcome = self.until_answered(&message.to, arrival).await.map(content);
+        let delivered = Delivered { sequence: message.sequence, body, outcome };
+        let news = Input::run(message.from.run, What::Delivered(Box::new(delivered)));
+        // A sender that is gone cannot be told; its message goes all the same.
+        if self.until_answered(&message.from.entity, news).await.is_err() {
+            self.discard(&message).await;
+        }
+    }
+
+    /// Tries until it is known what became of it. A refusal is an answer.
+    async fn until_answered(&self, key: &EntityKey, input: Input) -> Result<Reply, Reject> {
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            match self.apply(key.clone(), input.clone()).await {
+                Ok(reply) => return Ok(reply),
+                Err(Failure::Reject(Reject::ResourceExhausted { .. })) | Err(Failure::Unavailable(_)) => {
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                }
+                Err(Failure::Reject(reject)) => return Err(reject),
+            }
+        }
+    }
+
+    async fn discard(&self, message: &Message) {
+        let shard = message.from.entity.shard(self.inner.store.shards());
+        let commit = Commit {
+            shard,
+            epoch: self.inner.epochs[shard as usize],
+            messages_done: vec![(message.from.clone(), message.sequence)],
+            ..Commit::default()
+        };
+        self.inner.store.commit(commit).await;
+    }
+}
+
+fn content(reply: Reply) -> Option<Content> {
+    match reply {
+        Reply::Workflow(reply) => match *reply {
+            WorkflowReply::Message(content) => content,
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,213 @@
+//! Workers ask for work.
+
+use crate::Engine;
+use crate::failure::Failure;
+use crate::history::TaskHistory;
+use crate::matching::{Handed, PollerInfo, Taken};
+use crate::run::start_input;
+use std::time::Instant;
+use steadfast_api::v1::history::HistoryEvent;
+use steadfast_api::v1::query::WorkflowQuery;
+use steadfast_machine::decision::QueryTask;
+use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
+use steadfast_machine::{CallerId, QueueKey, Reject, Reply, RunKey};
+
+#[derive(Clone, Debug)]
+pub struct Poll {
+    pub queue: QueueKey,
+    /// For a sticky queue: the normal one that it belongs to.
+    pub sticky_of: Option<String>,
+    pub identity: String,
+    pub build_id: String,
+    pub deployment_name: String,
+    /// Tasks per second that this worker allows the queue, if it says so.
+    pub rate: Option<f64>,
+}
+
+#[derive(Clone, Debug)]
+pub enum WorkflowTaskPoll {
+    Task { task: Box<StartedWorkflowTask>, history: TaskHistory, backlog: i64 },
+    Query(Box<QueryPoll>),
+}
+
+/// A query that goes to a worker without a workflow task.
+#[derive(Clone, Debug)]
+pub struct QueryPoll {
+    pub run: RunKey,
+    pub caller: CallerId,
+    pub query: WorkflowQuery,
+    pub workflow_type: String,
+    pub task_queue: String,
+    pub previous_started_event_id: i64,
+    pub history: TaskHistory,
+}
+
+#[derive(Clone, Debug)]
+pub struct ActivityTaskPoll {
+    pub activity: Box<StartedActivity>,
+    /// The event of its scheduling: input and header.
+    pub scheduled: HistoryEvent,
+}
+
+impl Engine {
+    /// The next workflow task or query of the queue; `None` when the deadline comes first.
+    pub async fn poll_workflow_task(
+        &self,
+        poll: Poll,
+        deadline: Instant,
+    ) -> Result<Option<WorkflowTaskPoll>, Failure> {
+        while let Some((handed, taken)) = self.next(&poll, deadline).await {
+            match handed {
+                Handed::Query(query) => {
+                    if let Some(query) = self.query_poll(query, poll.sticky_of.is_some()).await {
+                        return Ok(Some(WorkflowTaskPoll::Query(Box::new(query))));
+                    }
+                }
+                Handed::Started(delivery) => {
+                    if let Some(WorkflowReply::WorkflowTask(task)) = delivery.accept() {
+                        return self.workflow_task(&poll.queue, task).await.map(Some);
+                    }
+                }
+                Handed::Task(_) => {
+                    if let Some(WorkflowReply::WorkflowTask(task)) = self.start_taken(&poll, taken).await? {
+                        return self.workflow_task(&poll.queue, task).await.map(Some);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next activity task of the queue; `None` when the deadline comes first.
+    pub async fn poll_activity_task(
+        &self,
+        poll: Poll,
+        deadline: Instant,
+    ) -> Result<Option<ActivityTaskPoll>, Failure> {
+        while let Some((handed, taken)) = self.next(&poll, deadline).await {
+            let reply = match handed {
+                Handed::Query(_) => None,
+                Handed::Started(delivery) => delivery.accept(),
+                Handed::Task(_) => self.start_taken(&poll, taken).await?,
+            };
+            if let Some(WorkflowReply::Activity(activity)) = reply {
+                let scheduled = self.scheduled_event(poll.queue.namespace, &activity).await?;
+                return Ok(Some(ActivityTaskPoll { activity: Box::new(activity), scheduled }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn next(&self, poll: &Poll, deadline: Instant) -> Option<(Handed, Option<Taken>)> {
+        let info = PollerInfo {
+            identity: poll.identity.clone(),
+            build_id: poll.build_id.clone(),
+            deployment_name: poll.deployment_name.clone(),
+            sticky: poll.sticky_of.is_some(),
+            rate: poll.rate,
+            at: self.now(),
+        };
+        let mut shutdown = self.shutdown();
+        tokio::select! {
+            found = self.inner.matching.poll(&poll.queue, info, deadline.into()) => found,
+            _ = shutdown.wait_for(|down| *down) => None,
+        }
+    }
+
+    /// Starts a task from the backlog. `None`: it was about something that is over, and the poll goes on.
+    async fn start_taken(&self, poll: &Poll, taken: Option<Taken>) -> Result<Option<WorkflowReply>, Failure> {
+        let Some(taken) = taken else { return Ok(None) };
+        let Some(task) = taken.task() else { return Ok(None) };
+        let info = PollerInfo {
+            identity: poll.identity.clone(),
+            build_id: poll.build_id.clone(),
+            deployment_name: poll.deployment_name.clone(),
+            ..PollerInfo::default()
+        };
+        let input = start_input(task, &info, self.request_id());
+        let (entity, key) = (task.run.entity.clone(), task.key.clone());
+        match self.apply(entity, input).await {
+            Ok(Reply::Workflow(reply)) => {
+                taken.settle();
+                Ok(Some(*reply))
+            }
+            // Stale, or its run is gone: nobody wants it any more.
+            Ok(_) | Err(Failure::Reject(_)) => {
+                taken.settle();
+                self.inner.matching.finished(&key);
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn workflow_task(
+        &self,
+        queue: &QueueKey,
+        task: StartedWorkflowTask,
+    ) -> Result<WorkflowTaskPoll, Failure> {
+        let history = self.task_history(queue.namespace, &task).await?;
+        let backlog = self.inner.matching.view(queue).backlog;
+        Ok(WorkflowTaskPoll::Task { task: Box::new(task), history, backlog })
+    }
+
+    async fn query_poll(&self, query: QueryTask, sticky: bool) -> Option<QueryPoll> {
+        let run = self.describe(query.run.entity.clone(), Some(query.run.run)).await;
+        let run = match run {
+            Ok(run) => run,
+            Err(failure) => {
+                self.inner.callers.answer(query.caller, Err(failure));
+                return None;
+            }
+        };
+        let history = if sticky {
+            Ok(TaskHistory::default())
+        } else {
+            self.first_page(&run.history_parts(), 1, run.core.next_event_id).await
+        };
+        match history {
+            Ok(history) => Some(QueryPoll {
+                workflow_type: run.start.workflow_type.clone(),
+                task_queue: run.start.task_queue.clone(),
+                previous_started_event_id: run.core.last_completed_started_id,
+                caller: query.caller,
+                query: query.query,
+                run: query.run,
+                history,
+            }),
+            Err(failure) => {
+                self.inner.callers.answer(query.caller, Err(failure));
+                None
+            }
+        }
+    }
+
+    /// The event in which an activity was scheduled.
+    pub async fn scheduled_event(
+        &self,
+        namespace: uuid::Uuid,
+        activity: &StartedActivity,
+    ) -> Result<HistoryEvent, Failure> {
+        let _ = namespace;
+        if let Some(event) = &activity.scheduled_event {
+            return Ok((**event).clone());
+        }
+        let parts = crate::history::parts(&activity.branches);
+        let event = self.read_event(&parts_back(&parts), activity.activity.scheduled_event_id).await?;
+        event.ok_or_else(|| Reject::no_activity().into())
+    }
+
+    /// Lets go of a sticky queue's pollers; what waits there goes to the normal queue at once.
+    pub async fn shut_sticky(&self, queue: &QueueKey) {
+        use steadfast_machine::workflow::input::{Input, What};
+        for task in self.inner.matching.shut(queue) {
+            let what =
+                What::StickyUnavailable { scheduled_event_id: task.scheduled_event_id, stamp: task.stamp };
+            self.tell(task.run.entity.clone(), Input::run(task.run.run, what));
+        }
+    }
+}
+
+fn parts_back(parts: &[steadfast_storage::BranchPart]) -> Vec<(uuid::Uuid, i64)> {
+    parts.iter().map(|part| (part.branch, part.last_event_id)).collect()
+}

@@ -1,0 +1,667 @@
+//! The one write path: nothing else changes a run.
+//!
+//! What happens to an entity goes through its mailbox, one thing after the other. Whoever puts the first letter into an
+//! idle mailbox starts its turn: the letters that wait are decided in order on a working copy, one commit makes all of
+//! it durable, and only then replies leave, tasks are offered and waiters wake.
+
+use crate::Engine;
+use crate::entity::{Entity, Loaded, Tail};
+use crate::failure::Failure;
+use crate::matching::{Handed, Reserved};
+use crate::transaction::Transaction;
+use bytes::{Bytes, BytesMut};
+use prost::Message as _;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+use steadfast_api::v1::history::History;
+use steadfast_machine::env::Fetched;
+use steadfast_machine::workflow::input::{Input, StartActivity, StartWorkflowTask, What};
+use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
+use steadfast_machine::workflow::{self, Needs, Runs};
+use steadfast_machine::{EntityKey, Env, QueueKey, QueueType, Reject, Reply, RunKey, Task};
+use steadfast_storage::Outcome;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+const STRIPES: usize = 32;
+
+/// Letters that one commit may answer, and bytes of history after which it is closed.
+const LETTERS: usize = 128;
+const COMMIT_BYTES: usize = 2 << 20;
+
+/// Letters that may wait for one entity; more are refused.
+const WAITING: usize = 10_000;
+
+type Answered = Result<Reply, Failure>;
+type Look = Box<dyn FnOnce(&Entity) + Send>;
+
+enum Letter {
+    Input {
+        input: Box<Input>,
+        reply: Option<oneshot::Sender<Answered>>,
+    },
+    /// Looks at the entity as it is stored, with this run loaded.
+    View {
+        run: Option<Uuid>,
+        look: Look,
+    },
+}
+
+pub struct Mailboxes {
+    stripes: Vec<Mutex<Stripe>>,
+    /// Bytes of loaded entities that a stripe keeps.
+    budget: usize,
+}
+
+#[derive(Default)]
+struct Stripe {
+    boxes: HashMap<EntityKey, Mailbox>,
+    /// Idle entities, the longest idle first.
+    idle: BTreeMap<u64, EntityKey>,
+    weight: usize,
+    tick: u64,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    waiting: VecDeque<Letter>,
+    /// `None` while its turn lasts.
+    entity: Option<Entity>,
+    driving: bool,
+    tick: u64,
+    weight: usize,
+}
+
+impl Mailboxes {
+    pub fn new(cache_bytes: usize) -> Mailboxes {
+        Mailboxes { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), budget: cache_bytes / STRIPES }
+    }
+
+    fn stripe(&self, key: &EntityKey) -> MutexGuard<'_, Stripe> {
+        let stripe = key.shard(STRIPES as u32) as usize;
+        self.stripes[stripe].lock().expect("nothing panics while it holds this")
+    }
+
+    /// Puts a letter in; the entity comes back when the mailbox was idle: then the caller has to drive it.
+    fn push(&self, key: &EntityKey, letter: Letter) -> Result<Option<Entity>, Letter> {
+        let mut guard = self.stripe(key);
+        let stripe = &mut *guard;
+        let mailbox = stripe.boxes.entry(key.clone()).or_default();
+        if mailbox.waiting.len() >= WAITING {
+            return Err(letter);
+        }
+        mailbox.waiting.push_back(letter);
+        if mailbox.driving {
+            return Ok(None);
+        }
+        mailbox.driving = true;
+        stripe.idle.remove(&mailbox.tick);
+        stripe.weight -= mailbox.weight;
+        mailbox.weight = 0;
+        Ok(Some(mailbox.entity.take().unwrap_or_default()))
+    }
+
+    /// The letters of the next turn; when there are none the entity is put away.
+    fn next(&self, key: &EntityKey, entity: &mut Entity) -> Option<Vec<Letter>> {
+        let mut guard = self.stripe(key);
+        let stripe = &mut *guard;
+        let mailbox = stripe.boxes.get_mut(key)?;
+        if !mailbox.waiting.is_empty() {
+            let count = mailbox.waiting.len().min(LETTERS);
+            return Some(mailbox.waiting.drain(..count).collect());
+        }
+        mailbox.driving = false;
+        let entity = std::mem::take(entity);
+        let open = entity.runs.values().any(|loaded| loaded.run.is_open());
+        if !open {
+            stripe.boxes.remove(key);
+            return None;
+        }
+        stripe.tick += 1;
+        mailbox.tick = stripe.tick;
+        mailbox.weight = entity.weight();
+        stripe.weight += mailbox.weight;
+        mailbox.entity = Some(entity);
+        stripe.idle.insert(stripe.tick, key.clone());
+        stripe.evict(self.budget);
+        None
+    }
+}
+
+impl Stripe {
+    /// Puts out the longest idle until the rest fits. What is volatile is not: somebody waits for it.
+    fn evict(&mut self, budget: usize) {
+        let mut kept = Vec::new();
+        while self.weight > budget {
+            let Some((tick, key)) = self.idle.pop_first() else { break };
+            let Some(mailbox) = self.boxes.get(&key) else { continue };
+            let volatile = |loaded: &Loaded| {
+                !loaded.run.volatile.is_empty()
+                    || loaded.run.core.task.as_ref().is_some_and(|task| task.speculative)
+            };
+            if mailbox.entity.as_ref().is_some_and(|entity| entity.runs.values().any(volatile)) {
+                kept.push((tick, key));
+                continue;
+            }
+            self.weight -= mailbox.weight;
+            self.boxes.remove(&key);
+        }
+        self.idle.extend(kept);
+    }
+}
+
+impl Engine {
+    /// Applies an input, and answers once what it did is durable.
+    ///
+    /// # Errors
+    /// A refusal, after which nothing has changed, or that the outcome is not known.
+    pub async fn apply(&self, key: EntityKey, input: Input) -> Result<Reply, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.push(key, Letter::Input { input: Box::new(input), reply: Some(reply) });
+        answer.await.unwrap_or_else(|_| Err(Failure::stopping()))
+    }
+
+    /// Applies an input whose outcome nobody waits for.
+    pub(crate) fn tell(&self, key: EntityKey, input: Input) {
+        self.push(key, Letter::Input { input: Box::new(input), reply: None });
+    }
+
+    /// Looks at an entity as it is stored, after everything that was asked of it before.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        key: EntityKey,
+        run: Option<Uuid>,
+        look: impl FnOnce(&Entity) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (sender, seen) = oneshot::channel();
+        let look: Look = Box::new(move |entity| {
+            // Whoever asked may have gone: then nobody wants to know.
+            let _ = sender.send(look(entity));
+        });
+        self.push(key, Letter::View { run, look });
+        seen.await.map_err(|_| Failure::lost())
+    }
+
+    fn push(&self, key: EntityKey, letter: Letter) {
+        match self.inner.mailboxes.push(&key, letter) {
+            Ok(None) => {}
+            Ok(Some(entity)) => {
+                let engine = self.clone();
+                tokio::spawn(async move { engine.drive(key, entity).await });
+            }
+            Err(Letter::Input { reply: Some(reply), .. }) => {
+                let _ = reply.send(Err(Reject::busy("too many requests wait for this workflow").into()));
+            }
+            Err(_) => {}
+        }
+    }
+
+    async fn drive(&self, key: EntityKey, mut entity: Entity) {
+        while let Some(letters) = self.inner.mailboxes.next(&key, &mut entity) {
+            self.turn(&key, &mut entity, letters).await;
+        }
+    }
+
+    /// One turn: everything in `letters` happens, in one commit (or a few, if they are large).
+    async fn turn(&self, key: &EntityKey, entity: &mut Entity, letters: Vec<Letter>) {
+        let mut turn = Turn::default();
+        let mut letters = letters.into_iter();
+        while let Some(letter) = letters.next() {
+            if let Err(failure) = self.load(key, entity, letter.run()).await {
+                letter.fail(failure.clone());
+                turn.fail(self, key, failure);
+                return letters.for_each(|letter| letter.fail(Failure::lost()));
+            }
+            match letter {
+                Letter::View { look, .. } => turn.looks.push(look),
+                Letter::Input { input, reply } => self.happen(key, entity, &mut turn, &input, reply).await,
+            }
+            if turn.transaction.bytes() > COMMIT_BYTES {
+                let full = std::mem::take(&mut turn);
+                if !self.finish(key, entity, full).await {
+                    return letters.for_each(|letter| letter.fail(Failure::lost()));
+                }
+            }
+        }
+        self.finish(key, entity, turn).await;
+    }
+
+    async fn load(&self, key: &EntityKey, entity: &mut Entity, named: Option<Uuid>) -> Result<(), Failure> {
+        let store = &*self.inner.store;
+        entity.load_latest(key, store).await?;
+        if let Some(run) = named {
+            entity.load_run(key, run, store).await?;
+        }
+        Ok(())
+    }
+
+    /// Decides one input, and pairs the tasks that it makes with workers who wait for them.
+    async fn happen(
+        &self,
+        key: &EntityKey,
+        entity: &Entity,
+        turn: &mut Turn,
+        input: &Input,
+        reply: Option<oneshot::Sender<Answered>>,
+    ) {
+        let tasks = match self.decide(key, entity, &mut turn.transaction, input).await {
+            Ok((answer, tasks)) => {
+                turn.replies.push((reply, answer.map_err(Failure::from)));
+                tasks
+            }
+            Err(failure) => {
+                turn.replies.push((reply, Err(failure)));
+                return;
+            }
+        };
+        let mut tasks = VecDeque::from(tasks);
+        while let Some(task) = tasks.pop_front() {
+            if let Some(reserved) = self.inner.matching.reserve(&task) {
+                self.pair(key, entity, turn, task, reserved).await;
+            } else if task.sticky && !self.inner.matching.is_polled(&task.key.queue) {
+                let what = What::StickyUnavailable {
+                    scheduled_event_id: task.scheduled_event_id,
+                    stamp: task.stamp,
+                };
+                let moved = Input::run(task.run.run, what);
+                if let Ok((_, more)) = self.decide(key, entity, &mut turn.transaction, &moved).await {
+                    tasks.extend(more);
+                }
+            }
+        }
+    }
+
+    async fn pair(&self, key: &EntityKey, entity: &Entity, turn: &mut Turn, task: Task, reserved: Reserved) {
+        let request_id = self.request_id();
+        let input = start_input(&task, &reserved.info, request_id);
+        let queue = task.key.queue;
+        match self.decide(key, entity, &mut turn.transaction, &input).await {
+            Ok((Ok(Reply::Workflow(reply)), _)) => turn.pairs.push((queue, reserved, *reply)),
+            _ => self.inner.matching.release(&queue, reserved),
+        }
+    }
+
+    pub(crate) fn request_id(&self) -> String {
+        steadfast_machine::Ids::uuid(&mut self.inner.ids.source()).to_string()
+    }
+
+    async fn decide(
+        &self,
+        key: &EntityKey,
+        entity: &Entity,
+        transaction: &mut Transaction,
+        input: &Input,
+    ) -> Result<(Result<Reply, Reject>, Vec<Task>), Failure> {
+        let namespace = self.inner.namespaces.by_id(key.namespace);
+        let namespace = namespace
+            .ok_or_else(|| Reject::NamespaceNotFound(format!("Namespace {} is not found.", key.namespace)))?;
+        let runs = Runs {
+            current: transaction.current(entity),
+            named: match input.run {
+                Some(id) => transaction.run(entity, id),
+                None => transaction.current(entity),
+            },
+        };
+        let needs = workflow::needs(runs, input);
+        let fetched = self.fetch(entity, transaction, runs, &needs).await?;
+        let mut ids = self.inner.ids.source();
+        let mut env = Env {
+            now: self.inner.clock.now(),
+            ids: &mut ids,
+            limits: &self.inner.limits,
+            namespace: &*namespace,
+            fetched: &fetched,
+        };
+        let mut decision = workflow::apply(key, runs, input, &mut env)?;
+        let reply = std::mem::replace(&mut decision.reply, Ok(Reply::Done));
+        Ok((reply, transaction.absorb(decision)))
+    }
+
+    /// History that a decision needs, from memory where it is there.
+    async fn fetch(
+        &self,
+        entity: &Entity,
+        transaction: &Transaction,
+        runs: Runs<'_>,
+        needs: &Needs,
+    ) -> Result<Fetched, Failure> {
+        let mut fetched = Fetched::default();
+        let find = |id: Uuid| runs.current.into_iter().chain(runs.named).find(|run| run.id == id);
+        for (id, event_id) in &needs.events {
+            let held = transaction
+                .event(*id, *event_id)
+                .or_else(|| entity.runs.get(id).and_then(|loaded| loaded.tail.event(*event_id)));
+            let event = match (held, find(*id)) {
+                (Some(event), _) => Some(event),
+                (None, Some(run)) => self.read_event(&run.history_parts(), *event_id).await?,
+                (None, None) => None,
+            };
+            if let Some(event) = event {
+                fetched.events.insert((*id, *event_id), event);
+            }
+        }
+        for id in &needs.histories {
+            let Some(run) = find(*id) else { continue };
+            let mut batches = self.read_batches(&run.history_parts(), 1, i64::MAX).await?;
+            if let Some(changed) = transaction.runs.get(id) {
+                batches.extend(changed.batches.iter().cloned());
+            }
+            let decoded =
+                batches.iter().map(|batch| History::decode(batch.encoded.clone()).map(|h| h.events));
+            let decoded = decoded
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| Failure::Unavailable(format!("history does not decode: {error}")))?;
+            fetched.histories.insert(*id, decoded);
+        }
+        Ok(fetched)
+    }
+
+    /// Commits, and acts on it. False if what memory held had to be dropped.
+    async fn finish(&self, key: &EntityKey, entity: &mut Entity, turn: Turn) -> bool {
+        let outcome = if turn.transaction.durable() {
+            let shard = key.shard(self.inner.store.shards());
+            let epoch = self.inner.epochs[shard as usize];
+            let namespace = self.inner.namespaces.by_id(key.namespace);
+            match namespace {
+                Some(namespace) => {
+                    let commit = turn.transaction.commit(key, shard, epoch, &*namespace);
+                    self.inner.store.commit(commit).await
+                }
+                None => Outcome::NotWritten("the namespace is gone".into()),
+            }
+        } else {
+            Outcome::Done
+        };
+        match outcome {
+            Outcome::Done => {
+                self.act(key, entity, turn);
+                true
+            }
+            outcome => {
+                tracing::warn!(?outcome, workflow_id = %key.id, "a commit did not come about");
+                let failure = match &outcome {
+                    Outcome::NotWritten(error) => Failure::Unavailable(error.clone()),
+                    _ => Failure::lost(),
+                };
+                self.forget_callers(entity);
+                *entity = Entity::default();
+                if matches!(outcome, Outcome::Unknown(_)) {
+                    self.recover(key, &turn);
+                }
+                turn.fail(self, key, failure);
+                false
+            }
+        }
+    }
+
+    /// Those who wait for something volatile that is dropped now.
+    fn forget_callers(&self, entity: &Entity) {
+        for loaded in entity.runs.values() {
+            let volatile = &loaded.run.volatile;
+            let queries = volatile.queries.iter().map(|query| query.caller);
+            for caller in queries.chain(volatile.update_waiters.iter().map(|waiter| waiter.caller)) {
+                self.inner.callers.answer(caller, Err(Failure::lost()));
+            }
+        }
+    }
+
+    /// A commit that may have been written: what it would have set going is looked up in storage.
+    fn recover(&self, key: &EntityKey, turn: &Turn) {
+        for task in turn.transaction.tasks_added.values() {
+            self.inner.matching.restore(&task.key.queue, 1);
+        }
+        for id in turn.transaction.runs.keys() {
+            self.inner.alarms.put(&key.run(*id), Some(self.now()));
+        }
+        if !turn.transaction.messages.is_empty() {
+            self.spawn(crate::outbox::restore(self.clone()));
+        }
+    }
+
+    /// Everything that may be seen from outside, now that it is durable.
+    fn act(&self, key: &EntityKey, entity: &mut Entity, turn: Turn) {
+        let Turn { mut transaction, replies, pairs, looks } = turn;
+        let mut listed = false;
+        for (id, changed) in std::mem::take(&mut transaction.runs) {
+            let run_key = key.run(id);
+            self.inner.alarms.put(&run_key, changed.alarm());
+            let news = !changed.batches.is_empty() || changed.run.is_none() || changed.durable;
+            listed |= changed.visibility || changed.run.is_none();
+            entity.install(id, changed.run, &changed.batches);
+            if news {
+                self.inner.watches.run_changed(&run_key);
+            }
+        }
+        if listed {
+            self.inner.watches.lists_changed(key.namespace);
+        }
+        for task in transaction.finished() {
+            self.inner.matching.finished(task);
+        }
+        for (reply, answer) in replies {
+            let answer = answer.map(|reply| with_history(entity, reply));
+            if let Some(reply) = reply
+                && let Err(Ok(Reply::Workflow(unheard))) = reply.send(answer)
+                && let WorkflowReply::Activity(activity) = *unheard
+            {
+                drop(Delivery::activity(self, key, activity));
+            }
+        }
+        for (queue, reserved, reply) in pairs {
+            self.inner.matching.paired(&queue);
+            let delivery = Delivery::new(self, key, entity, reply);
+            // If the poller went away, dropping the delivery gives its activity back.
+            let _ = reserved.sender.send(Handed::Started(delivery));
+        }
+        for task in std::mem::take(&mut transaction.tasks_added).into_values() {
+            self.inner.matching.offer(task);
+        }
+        for answer in std::mem::take(&mut transaction.answers) {
+            self.inner.callers.answer(answer.to, answer.answer.map_err(Failure::from));
+        }
+        for query in std::mem::take(&mut transaction.queries) {
+            let Some(loaded) = entity.runs.get(&query.run.run) else { continue };
+            let sticky = loaded.run.core.sticky.as_ref();
+            let sticky = sticky.map(|sticky| (sticky.queue.clone(), sticky.schedule_to_start));
+            let normal = loaded.run.start.task_queue.clone();
+            self.dispatch_query(key, query, sticky, &normal);
+        }
+        for message in std::mem::take(&mut transaction.messages) {
+            self.post(message);
+        }
+        for look in looks {
+            look(entity);
+        }
+    }
+}
+
+impl Letter {
+    /// The run that it names.
+    fn run(&self) -> Option<Uuid> {
+        match self {
+            Letter::Input { input, .. } => input.run,
+            Letter::View { run, .. } => *run,
+        }
+    }
+
+    fn fail(self, failure: Failure) {
+        // A view that fails drops its sender, which its caller sees as the same.
+        if let Letter::Input { reply: Some(reply), .. } = self {
+            let _ = reply.send(Err(failure));
+        }
+    }
+}
+
+/// What a turn has gathered before its commit.
+#[derive(Default)]
+struct Turn {
+    transaction: Transaction,
+    replies: Vec<(Option<oneshot::Sender<Answered>>, Answered)>,
+    pairs: Vec<(QueueKey, Reserved, WorkflowReply)>,
+    looks: Vec<Look>,
+}
+
+impl Turn {
+    fn fail(self, engine: &Engine, key: &EntityKey, failure: Failure) {
+        let _ = key;
+        for (reply, answer) in self.replies {
+            // A refusal was decided on a state that is not going to be: it fails with the rest.
+            let answer = match answer {
+                Err(Failure::Unavailable(error)) => Err(Failure::Unavailable(error)),
+                _ => Err(failure.clone()),
+            };
+            if let Some(reply) = reply {
+                let _ = reply.send(answer);
+            }
+        }
+        for (queue, reserved, _) in self.pairs {
+            engine.inner.matching.release(&queue, reserved);
+        }
+    }
+}
+
+pub(crate) fn start_input(task: &Task, info: &crate::matching::PollerInfo, request_id: String) -> Input {
+    let what = match task.key.queue.kind {
+        QueueType::Activity => What::StartActivity(StartActivity {
+            scheduled_event_id: task.scheduled_event_id,
+            stamp: task.stamp,
+            identity: info.identity.clone(),
+            request_id,
+            build_id: info.build_id.clone(),
+        }),
+        QueueType::Workflow | QueueType::Nexus => What::StartWorkflowTask(StartWorkflowTask {
+            scheduled_event_id: task.scheduled_event_id,
+            stamp: task.stamp,
+            identity: info.identity.clone(),
+            request_id,
+            sticky: task.sticky,
+            build_id: info.build_id.clone(),
+            deployment_name: info.deployment_name.clone(),
+        }),
+    };
+    Input::run(task.run.run, what)
+}
+
+impl Entity {
+    fn install(&mut self, id: Uuid, run: Option<workflow::state::Run>, batches: &[steadfast_machine::Batch]) {
+        let Some(run) = run else {
+            self.runs.remove(&id);
+            // There may be an older one.
+            self.latest = None;
+            return;
+        };
+        match self.runs.get_mut(&id) {
+            Some(loaded) => loaded.run = run,
+            None => {
+                self.runs.insert(id, Loaded { run, tail: Tail::default() });
+            }
+        }
+        if let Some(loaded) = self.runs.get_mut(&id) {
+            loaded.tail.extend(batches);
+        }
+        if self.latest.flatten().is_none_or(|latest| id > latest) {
+            self.latest = Some(Some(id));
+        }
+        let latest = self.latest.flatten();
+        self.runs.retain(|id, loaded| {
+            loaded.run.is_open() || Some(*id) == latest || !loaded.run.volatile.is_empty()
+        });
+    }
+}
+
+/// Adds the history that goes with workflow tasks in a reply, where it is in memory.
+fn with_history(entity: &Entity, reply: Reply) -> Reply {
+    let Reply::Workflow(mut reply) = reply else { return reply };
+    match &mut *reply {
+        WorkflowReply::WorkflowTask(task) => add_history(entity, task),
+        WorkflowReply::WorkflowTaskCompleted { new_task: Some(task), .. } => add_history(entity, task),
+        WorkflowReply::Started(started) => {
+            if let Some(task) = &mut started.eager_task {
+                add_history(entity, task);
+            }
+        }
+        WorkflowReply::Activity(activity) => add_event(entity, activity),
+        _ => {}
+    }
+    Reply::Workflow(reply)
+}
+
+fn add_history(entity: &Entity, task: &mut StartedWorkflowTask) {
+    let Some(loaded) = entity.runs.get(&task.run_id) else { return };
+    let from = crate::history::first_event(task);
+    let history = match from < task.next_event_id {
+        true => loaded.tail.from(from),
+        false => Some(Bytes::new()),
+    };
+    task.history = history.map(|history| with_synthetic(history, task));
+}
+
+/// Appends the events of a task that is not in the history.
+pub fn with_synthetic(history: Bytes, task: &StartedWorkflowTask) -> Bytes {
+    if task.synthetic.is_empty() {
+        return history;
+    }
+    let made = History { events: task.synthetic.clone() };
+    let mut joined = BytesMut::from(history.as_ref());
+    joined.extend_from_slice(&made.encode_to_vec());
+    joined.freeze()
+}
+
+fn add_event(entity: &Entity, activity: &mut StartedActivity) {
+    if activity.scheduled_event.is_none()
+        && let Some(loaded) = entity.runs.get(&activity.run_id)
+    {
+        let event = loaded.tail.event(activity.activity.scheduled_event_id);
+        activity.scheduled_event = event.map(Box::new);
+    }
+}
+
+/// A started task on its way to the poller that it was started for. One that does not arrive is taken back.
+pub struct Delivery {
+    engine: Engine,
+    run: RunKey,
+    reply: Option<WorkflowReply>,
+}
+
+impl Delivery {
+    fn new(engine: &Engine, key: &EntityKey, entity: &Entity, reply: WorkflowReply) -> Delivery {
+        let run = match &reply {
+            WorkflowReply::WorkflowTask(task) => task.run_id,
+            WorkflowReply::Activity(activity) => activity.run_id,
+            _ => Uuid::nil(),
+        };
+        let reply = match with_history(entity, Reply::from(reply)) {
+            Reply::Workflow(reply) => Some(*reply),
+            _ => None,
+        };
+        Delivery { engine: engine.clone(), run: key.run(run), reply }
+    }
+
+    fn activity(engine: &Engine, key: &EntityKey, activity: StartedActivity) -> Delivery {
+        let run = key.run(activity.run_id);
+        Delivery { engine: engine.clone(), run, reply: Some(WorkflowReply::Activity(activity)) }
+    }
+
+    /// It has arrived.
+    pub fn accept(mut self) -> Option<WorkflowReply> {
+        self.reply.take()
+    }
+
+    /// Nobody is there to take it.
+    pub fn undelivered(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        // A workflow task has its started event already: its timeout brings it back.
+        let Some(WorkflowReply::Activity(started)) = self.reply.take() else { return };
+        let what = What::ActivityUndelivered {
+            scheduled_event_id: started.activity.scheduled_event_id,
+            attempt: started.attempt,
+            request_id: started.activity.request_id.clone(),
+        };
+        self.engine.tell(self.run.entity.clone(), Input::run(self.run.run, what));
+    }
+}

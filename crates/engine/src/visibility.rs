@@ -1,0 +1,51 @@
+//! A run as lists show it.
+
+use bytes::Bytes;
+use prost::Message as _;
+use steadfast_api::v1::common::SearchAttributes;
+use steadfast_machine::Time;
+use steadfast_machine::workflow::state::Run;
+use steadfast_query::{Schema, Value, attribute, values};
+use steadfast_storage::VisibilityRow;
+
+pub fn row(run: &Run, schema: &dyn Schema) -> VisibilityRow {
+    let core = &run.core;
+    let parent = run.start.parent.as_ref();
+    let attributes = run.attributes.search_attributes.as_ref();
+    VisibilityRow {
+        workflow_type: run.start.workflow_type.clone(),
+        task_queue: run.start.task_queue.clone(),
+        status: core.status,
+        start_time: Time(core.start_time),
+        execution_time: Time(core.execution_time),
+        close_time: Time(core.close_time).if_set(),
+        history_length: core.next_event_id - 1,
+        history_bytes: core.history_bytes,
+        transitions: core.transitions,
+        root_workflow_id: run.start.root_workflow_id.clone(),
+        root_run_id: run.start.root_run_id.clone(),
+        parent_workflow_id: parent.map(|parent| parent.workflow_id.clone()),
+        parent_run_id: parent.map(|parent| parent.run_id.clone()),
+        memo: run.attributes.memo.as_ref().map_or_else(Bytes::new, |memo| memo.encode_to_vec().into()),
+        search_attributes: attributes.map_or_else(Bytes::new, |a| a.encode_to_vec().into()),
+        indexed: attributes.map(|attributes| indexed(attributes, schema)).unwrap_or_default(),
+    }
+}
+
+/// What can be found by a query. A value that no longer fits its attribute's type is shown, but not found.
+fn indexed(attributes: &SearchAttributes, schema: &dyn Schema) -> Vec<(String, Vec<Value>)> {
+    let mut indexed: Vec<(String, Vec<Value>)> = attributes
+        .indexed_fields
+        .iter()
+        .filter_map(|(name, payload)| {
+            let attribute_type = attribute::find_predefined(name)
+                .map(|predefined| predefined.attribute_type)
+                .or_else(|| schema.custom(name))?;
+            let encoding = payload.metadata.get("encoding").map(|bytes| bytes.as_ref()).unwrap_or_default();
+            let value = values::decode(name, attribute_type, encoding, &payload.data).ok()??;
+            Some((name.clone(), value.rows()))
+        })
+        .collect();
+    indexed.sort_by(|a, b| a.0.cmp(&b.0));
+    indexed
+}

@@ -30,7 +30,7 @@ pub fn check(results: &Results, run: &Run) -> Vec<Goal> {
     let phase = |in_flight: usize| -> Option<&Phase> {
         run.phases.iter().find(|phase| phase.scenario == Scenario::Activity && phase.in_flight == in_flight)
     };
-    let sync_ms = results.sync.map(|sync| sync.as_secs_f64() * 1000.0).unwrap_or(0.0);
+    let sync_ms = results.sync().map(|sync| sync.as_secs_f64() * 1000.0).unwrap_or(0.0);
     vec![
         goal(
             "one activity: server CPU, 64 in flight",

@@ -20,6 +20,7 @@ mod workflows;
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::scenario::Scenario;
 
@@ -134,7 +135,7 @@ fn main() -> ExitCode {
         tokio::select! {
             outcome = run::everything(&arguments, &scenarios) => outcome,
             // Dropping the work ends the servers that it started.
-            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+            stopped = asked_to_stop() => stopped,
         }
     });
     match outcome {
@@ -142,6 +143,16 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => complain(&format!("{error:#}")),
     }
+}
+
+/// Waits for Ctrl+C or a termination; never Ok.
+async fn asked_to_stop() -> anyhow::Result<bool> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => {}
+    }
+    anyhow::bail!("interrupted")
 }
 
 fn complain(problem: &str) -> ExitCode {

@@ -11,11 +11,18 @@ use crate::phase::Phase;
 
 pub struct Results {
     pub machine: Machine,
-    /// One sync on the disk of the databases.
-    pub sync: Option<Duration>,
+    /// One sync on the disk of the databases, measured before each scenario; sorted.
+    pub syncs: Vec<Duration>,
     pub seconds: f64,
     /// One, or the two that are compared.
     pub runs: Vec<Run>,
+}
+
+impl Results {
+    /// The median of the measurements.
+    pub fn sync(&self) -> Option<Duration> {
+        self.syncs.get(self.syncs.len() / 2).copied()
+    }
 }
 
 /// Everything about one server.
@@ -49,8 +56,14 @@ pub fn text(results: &Results, with_goals: bool) -> String {
         machine.memory as f64 / 1e9,
         machine.kernel
     );
-    if let Some(sync) = results.sync {
-        let _ = writeln!(out, "one sync on the disk of the databases: {:.3} ms", milliseconds(sync));
+    if let (Some(sync), Some(least), Some(most)) =
+        (results.sync(), results.syncs.first(), results.syncs.last())
+    {
+        let (sync, least, most) = (milliseconds(sync), milliseconds(*least), milliseconds(*most));
+        let _ = writeln!(
+            out,
+            "one sync on the disk of the databases: {sync:.3} ms (between scenarios {least:.3} to {most:.3})"
+        );
     }
     for run in &results.runs {
         let _ = write!(out, "\n{}: {}\n{}", run.name, run.server, boot_line(run));
@@ -231,7 +244,7 @@ pub fn json(results: &Results, with_goals: bool) -> Result<String> {
         .collect();
     let value = json!({
         "machine": results.machine,
-        "sync_ms": results.sync.map(milliseconds),
+        "sync_ms": results.sync().map(milliseconds),
         "seconds": results.seconds,
         "runs": runs,
     });

@@ -25,25 +25,19 @@ const FIRST_WORKFLOW_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Measures all that was asked for and prints it. False if some unit of work failed.
 pub async fn everything(arguments: &Arguments, scenarios: &[Scenario]) -> Result<bool> {
-    let sync = match arguments.address {
-        // The disk of a server that runs elsewhere is not ours to measure.
-        Some(_) => None,
-        None => {
-            fs::create_dir_all(&arguments.data)
-                .with_context(|| format!("creating {}", arguments.data.display()))?;
-            Some(disk::sync_time(&arguments.data)?)
-        }
-    };
+    // Of the servers that we start; the disk of one that runs elsewhere is not ours to measure.
+    let mut syncs = Vec::new();
     let runs = match (&arguments.address, &arguments.server_command, &arguments.compare) {
         (Some(address), _, _) => vec![running_server(arguments, scenarios, address).await?],
-        (_, Some(command), _) => own_servers(arguments, scenarios, &[command.as_str()]).await?,
+        (_, Some(command), _) => own_servers(arguments, scenarios, &[command.as_str()], &mut syncs).await?,
         (_, _, Some(commands)) => {
             let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
-            own_servers(arguments, scenarios, &commands).await?
+            own_servers(arguments, scenarios, &commands, &mut syncs).await?
         }
         _ => unreachable!("the arguments were checked: one of the three is there"),
     };
-    let results = Results { machine: Machine::here(), sync, seconds: arguments.seconds, runs };
+    syncs.sort();
+    let results = Results { machine: Machine::here(), syncs, seconds: arguments.seconds, runs };
     match arguments.json {
         true => println!("{}", report::json(&results, arguments.goals)?),
         false => print!("{}", report::text(&results, arguments.goals)),
@@ -74,7 +68,13 @@ async fn running_server(arguments: &Arguments, scenarios: &[Scenario], address: 
 
 /// Each scenario on a fresh server, so that what one leaves behind is not charged to the next; several commands take
 /// turns, so that a machine that slows down or speeds up does so for all.
-async fn own_servers(arguments: &Arguments, scenarios: &[Scenario], commands: &[&str]) -> Result<Vec<Run>> {
+async fn own_servers(
+    arguments: &Arguments,
+    scenarios: &[Scenario],
+    commands: &[&str],
+    syncs: &mut Vec<Duration>,
+) -> Result<Vec<Run>> {
+    fs::create_dir_all(&arguments.data).with_context(|| format!("creating {}", arguments.data.display()))?;
     let mut runs = Vec::new();
     let names = match commands.len() {
         1 => ["server", ""],
@@ -92,6 +92,8 @@ async fn own_servers(arguments: &Arguments, scenarios: &[Scenario], commands: &[
     }
     for _ in 0..arguments.rounds {
         for scenario in scenarios {
+            // Close to what is judged by it, and while nothing else is running: disks have moods.
+            syncs.push(disk::sync_time(&arguments.data)?);
             for (command, run) in commands.iter().zip(&mut runs) {
                 let server = start(arguments, command).await?;
                 phases(arguments, &server.target, *scenario, run).await?;

@@ -11,7 +11,8 @@ const SERVER: &str = "target/release/steadfast server start-dev --headless --ip 
 pub fn run(options: &[&str]) -> Result<(), String> {
     command("cargo", &["build", "--release", "-p", "steadfast-bench"])?;
     let chosen = ["--address", "--server-command", "--compare"];
-    let other_server = options.iter().any(|option| chosen.contains(option));
+    let other_server =
+        options.iter().any(|option| chosen.contains(&option.split('=').next().unwrap_or(option)));
     let mut arguments = vec!["--goals"];
     if !other_server {
         command("cargo", &["build", "--release", "-p", "steadfast-cli"])?;

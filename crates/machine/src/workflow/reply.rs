@@ -46,8 +46,6 @@ pub enum WorkflowReply {
     },
     Options(WorkflowExecutionOptions),
     ActivityOptions(steadfast_api::v1::activity::ActivityOptions),
-    /// What the target of a message answers its sender.
-    Message(Option<super::message::Content>),
     SignalWithStart {
         run_id: Uuid,
         started: bool,

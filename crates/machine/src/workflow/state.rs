@@ -12,7 +12,7 @@ use steadfast_api::v1::update::Request as UpdateRequest;
 use uuid::Uuid;
 
 /// One run. Cloning it is cheap, whatever it holds: a step works on a clone, and dropping the clone undoes the step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     pub id: Uuid,
     pub core: CoreRow,
@@ -50,7 +50,7 @@ pub enum Deadline {
 
 /// What a restart may lose: queries, updates that were not accepted, and the speculative workflow task (which is
 /// `core.task` with `speculative` set, and is left out of the stored row).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Volatile {
     pub queries: Vec<BufferedQuery>,
     /// In the order of admission.
@@ -65,7 +65,7 @@ impl Volatile {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BufferedQuery {
     pub caller: CallerId,
     /// The key under which the worker answers.
@@ -75,7 +75,7 @@ pub struct BufferedQuery {
     pub sent: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PendingUpdate {
     pub id: String,
     pub request: Arc<UpdateRequest>,
@@ -86,7 +86,7 @@ pub struct PendingUpdate {
     pub admitted_event_id: i64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpdateWaiter {
     pub caller: CallerId,
     pub update_id: String,

@@ -157,7 +157,7 @@ fn attributes(line: &mut Line, resolve: Resolve<'_>) -> Result<(CommandType, Att
             Attributes::ScheduleActivityTaskCommandAttributes(ScheduleActivityTaskCommandAttributes {
                 activity_id: line.word()?,
                 activity_type: Some(ActivityType { name: line.text("type", "A") }),
-                task_queue: queue(line.field("queue")),
+                task_queue: queue(Some(line.text("queue", "q"))),
                 input: line.payloads("input"),
                 start_to_close_timeout: match line.duration("close")? {
                     Some(close) => Some(close),

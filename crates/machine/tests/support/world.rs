@@ -502,7 +502,11 @@ fn check_rows(name: &str, run: &Run, rows: &BTreeMap<RowKey, Bytes>) {
         let mut run = run.clone();
         run.volatile = Default::default();
         run.core.task = run.core.task.take().filter(|task| !task.speculative);
-        format!("{run:?}")
+        run
     };
-    assert_eq!(strip(&stored), strip(run), "{name}: the stored rows are another run than the one in memory");
+    let (stored, run) = (strip(&stored), strip(run));
+    assert!(
+        stored == run,
+        "{name}: the stored rows are another run than the one in memory:\n{stored:?}\n{run:?}"
+    );
 }

@@ -15,10 +15,13 @@ use steadfast_api::v1::workflowservice::{
     GetWorkflowExecutionHistoryRequest, GetWorkflowExecutionHistoryReverseRequest,
 };
 
-/// Events of one page.
-const PAGE_EVENTS: i32 = 100;
-/// Events of a page that is only walked over, on the way to another.
-const WALK_EVENTS: i32 = 1000;
+/// Batches of one page. The API counts the batches in which events were written, mostly of one to three events, and
+/// never splits one.
+const PAGE_BATCHES: i32 = 50;
+/// Batches of a page that is only walked over, on the way to another.
+const WALK_BATCHES: i32 = 1000;
+/// Events on either side of one that is looked for.
+const NEAR_EVENTS: i64 = 50;
 
 /// A run, by name.
 #[derive(Clone, Debug)]
@@ -93,10 +96,10 @@ fn decode(history: Bytes) -> Result<Vec<HistoryEvent>, Problem> {
 
 /// Both ends of a history: the oldest page, and the newest as far as it does not overlap.
 pub(crate) async fn both_ends(backend: &dyn Backend, run: &Run) -> Result<(Page, Page), Problem> {
-    let head = oldest(backend, run, Bytes::new(), PAGE_EVENTS).await?;
+    let head = oldest(backend, run, Bytes::new(), PAGE_BATCHES).await?;
     let mut tail = Page { events: Vec::new(), next: Bytes::new() };
     if !head.next.is_empty() {
-        tail = newest(backend, run, Bytes::new(), PAGE_EVENTS).await?;
+        tail = newest(backend, run, Bytes::new(), PAGE_BATCHES).await?;
         let last = head.events.last().map_or(0, |event| event.event_id);
         tail.events.retain(|event| event.event_id > last);
     }
@@ -112,7 +115,7 @@ pub(crate) async fn since(
     let mut events: Vec<HistoryEvent> = Vec::new();
     let mut token = Bytes::new();
     loop {
-        let page = newest(backend, run, token, PAGE_EVENTS).await?;
+        let page = newest(backend, run, token, PAGE_BATCHES).await?;
         let reached = page.events.first().is_none_or(|event| event.event_id <= after + 1);
         events.splice(0..0, page.events.into_iter().filter(|event| event.event_id > after));
         if reached || page.next.is_empty() {
@@ -140,8 +143,8 @@ pub(crate) async fn load(backend: &dyn Backend, run: &Run, params: &HistoryParam
         .map_err(|_| Problem::bad_request("that page does not exist"))?;
     let page = match params.around {
         Some(event) => around(backend, run, event).await?,
-        None if params.newest => newest(backend, run, token.into(), PAGE_EVENTS).await?,
-        None => oldest(backend, run, token.into(), PAGE_EVENTS).await?,
+        None if params.newest => newest(backend, run, token.into(), PAGE_BATCHES).await?,
+        None => oldest(backend, run, token.into(), PAGE_BATCHES).await?,
     };
     Ok(page.to_json(&ProtoJson::new()))
 }
@@ -150,11 +153,10 @@ pub(crate) async fn load(backend: &dyn Backend, run: &Run, params: &HistoryParam
 async fn around(backend: &dyn Backend, run: &Run, event: i64) -> Result<Page, Problem> {
     let mut token = Bytes::new();
     loop {
-        let mut page = oldest(backend, run, token, WALK_EVENTS).await?;
+        let mut page = oldest(backend, run, token, WALK_BATCHES).await?;
         let last = page.events.last().map_or(i64::MAX, |event| event.event_id);
         if last >= event || page.next.is_empty() {
-            let near = i64::from(PAGE_EVENTS) / 2;
-            page.events.retain(|one| (one.event_id - event).abs() <= near);
+            page.events.retain(|one| (one.event_id - event).abs() <= NEAR_EVENTS);
             page.next = Bytes::new();
             return Ok(page);
         }

@@ -26,9 +26,9 @@ const LIST_PAUSE: Duration = Duration::from_millis(200);
 const LIST_LONGEST: Duration = Duration::from_secs(3);
 /// How often an open run is looked at. What is pending changes without a new event (attempts, heartbeats), and there
 /// is no long poll for that; a look costs some ten microseconds in the same process.
-const RUN_PAUSE: Duration = Duration::from_millis(200);
+const RUN_PAUSE: Duration = Duration::from_millis(100);
 /// Looks at a run between two looks at who polls its queues.
-const LOOKS_PER_POLLERS: u32 = 15;
+const LOOKS_PER_POLLERS: u32 = 30;
 /// After an error, before the next try.
 const ERROR_PAUSE: Duration = Duration::from_secs(2);
 

@@ -24,6 +24,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use steadfast_api::v1::workflowservice::workflow_service_client::WorkflowServiceClient;
 use uuid::Uuid;
@@ -49,16 +50,20 @@ where
     let options = Arc::new(UiOptions { public_path: path.clone(), ..options });
     // A page of history can be longer than tonic's default of 4 MiB.
     let backend = Arc::new(client.max_decoding_message_size(usize::MAX));
-    let pages = routes(Ui { options: options.clone(), backend, changes });
+    let ui = Ui { options: options.clone(), backend, changes };
+    let pages = routes(ui.clone());
     let mut all = pages.clone();
     if !path.is_empty() {
-        let home = format!("{path}/namespaces");
-        all = all
-            .route(&format!("{path}/"), get(|| async move { Redirect::temporary(&home) }))
-            .nest(&path, pages);
+        all = all.route(&format!("{path}/"), get(home).with_state(ui)).nest(&path, pages);
     }
-    all.layer(middleware::from_fn_with_state(options, guard::guard))
-        .route("/healthz", get(|| async { Json(json!({ "status": "OK" })) }))
+    let guarded = all.layer(middleware::from_fn_with_state(options, guard::guard));
+    // Outside the guard: whoever checks the health of a server names it as he likes.
+    let paths = BTreeSet::from(["/healthz".to_owned(), format!("{path}/healthz")]);
+    paths.iter().fold(guarded, |all, path| all.route(path, get(health)))
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({ "status": "OK" }))
 }
 
 fn routes(ui: Ui) -> Router {

@@ -29,7 +29,7 @@ function PlaceView({ place }: { place: Place }) {
     <div class="place">
       <p class="where">
         <span class="file" title={place.file}>
-          <b>{shortFile(place.file)}</b>
+          <b>{shortFile(place.file)}</b>{" "}
           <span class="line">line {place.line}</span>
         </span>
         {place.call && (

@@ -122,8 +122,8 @@ export function History({ path, route, events, tokens, add }: HistoryProps) {
             {gap && (
               <div class="gap">
                 <span>{plural(gap.before - gap.after - 1, "event")} in between</span>
-                <button type="button" disabled={busy} onClick={() => void loadAfter(gap)}>Next 100</button>
-                <button type="button" disabled={busy} onClick={() => void loadBefore(gap)}>Last 100 of them</button>
+                <button type="button" disabled={busy} onClick={() => void loadAfter(gap)}>Show the next</button>
+                <button type="button" disabled={busy} onClick={() => void loadBefore(gap)}>Show the last of them</button>
               </div>
             )}
             {view === "all" ? <Events events={part} path={path} target={target} route={route} /> : <Groups events={part} path={path} route={route} />}

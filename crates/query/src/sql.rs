@@ -21,6 +21,11 @@ pub trait Dialect {
 
     /// The run id in `column` (16 bytes) as text, lower case with dashes.
     fn run_id_text(&self, column: &str) -> String;
+
+    /// The column that both tables have and that says which run a row is about: a store may number its runs.
+    fn run_column(&self) -> &str {
+        "run_id"
+    }
 }
 
 /// SQLite: parameters in the order of their appearance, one column for values of all types.
@@ -45,9 +50,9 @@ impl Dialect for Sqlite {
 
 impl Filter {
     /// The condition as SQL and its parameters in order. The caller restricts `visibility.namespace_id` itself; the same
-    /// id is needed here for the rows of search attributes.
-    pub fn sql(&self, dialect: &dyn Dialect, namespace_id: &[u8]) -> (String, Vec<Value>) {
-        let mut writer = Writer { dialect, namespace_id, sql: String::new(), values: Vec::new() };
+    /// value, an id or a number, is needed here for the rows of search attributes.
+    pub fn sql(&self, dialect: &dyn Dialect, namespace: &Value) -> (String, Vec<Value>) {
+        let mut writer = Writer { dialect, namespace, sql: String::new(), values: Vec::new() };
         writer.node(&self.condition);
         (writer.sql, writer.values)
     }
@@ -55,7 +60,7 @@ impl Filter {
 
 struct Writer<'a> {
     dialect: &'a dyn Dialect,
-    namespace_id: &'a [u8],
+    namespace: &'a Value,
     sql: String,
     values: Vec<Value>,
 }
@@ -179,6 +184,8 @@ impl Writer<'_> {
     }
 
     fn stored(&mut self, name: &str, attribute_type: AttributeType, test: &Test) {
+        let run = self.dialect.run_column();
+        let selected = format!("visibility.{run} IN (SELECT a.{run}");
         let (opening, positive) = match test {
             Test::Compare(CompareOp::NotEqual, _)
             | Test::NotIn(_)
@@ -188,16 +195,16 @@ impl Writer<'_> {
             Test::NoneOf(values) => ("NOT EXISTS (SELECT 1", Some(Test::AnyOf(values.clone()))),
             Test::Null => ("NOT EXISTS (SELECT 1", Some(Test::NotNull)),
             Test::Compare(..) | Test::In(_) | Test::Between(..) | Test::StartsWith(_) | Test::AnyOf(_) => {
-                ("visibility.run_id IN (SELECT a.run_id", None)
+                (selected.as_str(), None)
             }
         };
         let is_probe = opening.ends_with('1');
         self.sql.push_str(opening);
         self.sql.push_str(" FROM search_attribute a WHERE ");
-        self.binary("a.namespace_id", "=", &Value::Blob(self.namespace_id.to_vec()));
+        self.binary("a.namespace_id", "=", self.namespace);
         self.binary(" AND a.name", "=", &Value::Text(name.to_owned()));
         if is_probe {
-            self.sql.push_str(" AND a.run_id=visibility.run_id");
+            self.sql.push_str(&format!(" AND a.{run}=visibility.{run}"));
         }
         let test = positive.as_ref().unwrap_or(test);
         if *test != Test::NotNull {

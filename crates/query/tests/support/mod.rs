@@ -151,7 +151,7 @@ impl Store {
         let memory = self.executions.iter().filter(|e| filter.matches(*e));
         let mut memory: Vec<String> = memory.map(|e| e.workflow_id().to_owned()).collect();
         memory.sort();
-        let (sql, values) = filter.sql(&Sqlite, &NAMESPACE);
+        let (sql, values) = filter.sql(&Sqlite, &Value::Blob(NAMESPACE.to_vec()));
         let sql = format!("SELECT workflow_id FROM visibility WHERE namespace_id=? AND {sql} ORDER BY 1");
         let mut statement = self.connection.prepare(&sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
         let namespace = Value::Blob(NAMESPACE.to_vec());
@@ -163,7 +163,7 @@ impl Store {
     /// How SQLite would find the rows.
     #[allow(dead_code, reason = "one of the two test binaries does not look at plans")]
     pub fn plan(&self, filter: &Filter) -> String {
-        let (sql, values) = filter.sql(&Sqlite, &NAMESPACE);
+        let (sql, values) = filter.sql(&Sqlite, &Value::Blob(NAMESPACE.to_vec()));
         let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM visibility WHERE namespace_id=? AND {sql}");
         let mut statement = self.connection.prepare(&sql).expect("the query is valid");
         let namespace = Value::Blob(NAMESPACE.to_vec());

@@ -52,6 +52,7 @@ pub async fn a_task_is_read_back_whole<F: Fixture>(world: World<F>) {
         stamp: 3,
         expires: Some(Time(1_000_000_000_000)),
         sticky: true,
+        stored: true,
         priority: Some(steadfast_api::v1::common::Priority {
             priority_key: 2,
             fairness_key: "tenant".into(),

@@ -173,7 +173,7 @@ fn row_of(number: u64, draw: &mut impl FnMut(u64) -> u64) -> VisibilityRow {
         row.parent_run_id = Some(run_id(draw(9)).to_string());
     }
     let mut index = |odds: u64, name: &str, values: Vec<Value>| {
-        if (number + odds) % odds != 0 {
+        if !(number + odds).is_multiple_of(odds) {
             row.indexed.push((name.into(), values));
         }
     };

@@ -169,6 +169,7 @@ pub fn task(queue_name: &str, priority: u8, order: i64) -> Task {
         stamp: 0,
         expires: None,
         sticky: false,
+        stored: true,
         priority: None,
     }
 }

@@ -1,0 +1,183 @@
+//! Moving the write-ahead log into the file, beside the writer.
+//!
+//! A thread with a connection of its own moves what it can while commits go on. It never catches the last frames of a
+//! busy writer, and only a log that was moved whole begins anew: so when little is left, the writer moves the rest itself,
+//! between two groups. A log that has become large is cut when nothing happens.
+
+use super::file;
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The checkpointer is asked once so many pages of the log wait.
+const PAGES_TO_ASK: i32 = 2_000;
+/// From so many pages on the log is to begin anew. Pages that are written again and again reach the file once a round,
+/// so a longer round costs less.
+const PAGES_TO_RESTART: i32 = 8_000;
+/// The writer moves so many pages itself at most, unless the log is beyond all bounds.
+const PAGES_FOR_WRITER: i32 = 600;
+const PAGES_BEYOND_BOUNDS: i32 = 64_000;
+/// How long nothing must have happened before a log is cut.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// What the writer and the checkpointer tell each other.
+#[derive(Default)]
+pub struct Checkpoints {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    asked: bool,
+    closed: bool,
+    /// Rises when the log begins anew: what was learned of an older one is void.
+    round: u64,
+    /// Pages of this round's log that are in the file.
+    moved: i32,
+    /// Groups that were written; tells whether anything happened.
+    groups: u64,
+    /// Whether the log holds anything.
+    dirty: bool,
+}
+
+impl Checkpoints {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing can panic while the lock is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.wake.notify_all();
+    }
+
+    /// The checkpointer's thread: until closed.
+    pub fn run(&self, path: &Path) {
+        let mut connection: Option<Connection> = None;
+        loop {
+            let Some(work) = self.wait() else { return };
+            let result = match &connection {
+                Some(open) => self.checkpoint(open, work),
+                None => file::open_checkpointer(path).and_then(|opened| {
+                    let result = self.checkpoint(&opened, work);
+                    connection = Some(opened);
+                    result
+                }),
+            };
+            if let Err(error) = result {
+                // The writer meets the same trouble and says so; a checkpoint can always be made later.
+                tracing::debug!(%error, "a checkpoint failed");
+                connection = None;
+            }
+        }
+    }
+
+    /// Sleeps until there is something to do; None when closed.
+    fn wait(&self) -> Option<Work> {
+        let mut state = self.state();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if std::mem::take(&mut state.asked) {
+                return Some(Work::Move { round: state.round });
+            }
+            if !state.dirty {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let groups = state.groups;
+            let (waited, timeout) =
+                self.wake.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = waited;
+            if timeout.timed_out() && state.groups == groups && !state.asked && !state.closed {
+                return Some(Work::Cut);
+            }
+        }
+    }
+
+    fn checkpoint(&self, connection: &Connection, work: Work) -> rusqlite::Result<()> {
+        match work {
+            Work::Move { round } => {
+                let (_, moved) = passive(connection)?;
+                let mut state = self.state();
+                if state.round == round {
+                    state.moved = moved;
+                }
+            }
+            Work::Cut => {
+                // Cleared first: a commit meanwhile sets it again.
+                self.state().dirty = false;
+                // Busy is no error: there is always another idle moment.
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    Move { round: u64 },
+    Cut,
+}
+
+/// (pages of the log, pages of it that are in the file).
+fn passive(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
+    let mut checkpoint = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
+    checkpoint.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
+}
+
+/// The writer's eye on the length of the log.
+pub struct WalWatch {
+    checkpoints: Arc<Checkpoints>,
+    /// Pages of the log after the last commit, told by SQLite.
+    pages: Arc<AtomicI32>,
+    last_pages: i32,
+    /// The length at which the checkpointer is asked next.
+    ask_at: i32,
+}
+
+impl WalWatch {
+    pub fn install(connection: &mut Connection, checkpoints: Arc<Checkpoints>) -> rusqlite::Result<WalWatch> {
+        let pages = Arc::new(AtomicI32::new(0));
+        let told = pages.clone();
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, length| {
+            told.store(length, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(WalWatch { checkpoints, pages, last_pages: 0, ask_at: PAGES_TO_ASK })
+    }
+
+    /// After each group: asks the checkpointer, or finishes its work.
+    pub fn after_commit(&mut self, connection: &Connection) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        let mut state = self.checkpoints.state();
+        state.groups += 1;
+        if pages < self.last_pages {
+            state.round += 1;
+            state.moved = 0;
+            self.ask_at = PAGES_TO_ASK;
+        }
+        self.last_pages = pages;
+        let left = pages - state.moved;
+        let mut wake = !std::mem::replace(&mut state.dirty, true);
+        if pages >= self.ask_at {
+            self.ask_at = pages + PAGES_TO_ASK;
+            state.asked = true;
+            wake = true;
+        }
+        // The rest is small already, or asking once more makes it so.
+        let finish = pages >= PAGES_BEYOND_BOUNDS || (pages >= PAGES_TO_RESTART && left <= PAGES_FOR_WRITER);
+        drop(state);
+        if wake {
+            self.checkpoints.wake.notify_all();
+        }
+        if finish && let Ok((log, moved)) = passive(connection) {
+            tracing::trace!(log, moved, "the rest of the log was moved");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The database file: who may have it, whether it is ours, how it is made and opened.
+//!
+//! A file that is foreign, newer or damaged is refused before anything is written to it. A file that is new is made
+//! beside its place and renamed, so that no half of one is ever found.
+
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// "Stdf": says whose database it is.
+pub const APPLICATION_ID: i32 = 0x5374_6466;
+
+/// The newest schema that this program knows, kept as SQLite's user_version.
+pub const SCHEMA_VERSION: i32 = 1;
+
+/// The schema's steps: the one at index n leads from version n to n + 1.
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [include_str!("../../migrations/sqlite/0001.sql")];
+
+/// Why a database was not opened. The messages are for whoever started the server.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{} is in use by the process {pid}; two servers cannot share one SQLite file", path.display())]
+    InUse { path: PathBuf, pid: String },
+    #[error("{} is not a Steadfast database: {reason}. Nothing was written to it", path.display())]
+    Foreign { path: PathBuf, reason: String },
+    #[error(
+        "{} was written by a newer version of Steadfast (schema {version}; this one knows up to {SCHEMA_VERSION}). \
+         Nothing was written to it",
+        path.display()
+    )]
+    Newer { path: PathBuf, version: i64 },
+    #[error("{} is damaged: {reason}. Nothing was written to it", path.display())]
+    Damaged { path: PathBuf, reason: String },
+    #[error(
+        "{} was in use when its process ended, and its file {}-wal is missing: what was written last is in that file. \
+         Put it back, or state that the database is a complete copy. Nothing was written to it",
+        path.display(),
+        path.display()
+    )]
+    MissingWal { path: PathBuf },
+    #[error("{} cannot be opened: {reason}", path.display())]
+    Failed { path: PathBuf, reason: String },
+}
+
+/// Held as long as the database is open. The operating system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct FileLock {
+    _file: File,
+}
+
+impl FileLock {
+    /// # Errors
+    /// Another process (or another store in this one) has the database.
+    pub fn take(database: &Path) -> Result<FileLock, OpenError> {
+        let path = beside(database, ".lock");
+        let failed =
+            |error: io::Error| failed(database, format!("its lock file {}: {error}", path.display()));
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = opened.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.take(32).read_to_string(&mut holder).map_err(failed)?;
+                let holder = holder.trim();
+                let pid = if holder.is_empty() { "(unknown)".to_owned() } else { holder.to_owned() };
+                return Err(OpenError::InUse { path: database.to_owned(), pid });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        write(&mut file).map_err(failed)?;
+        Ok(FileLock { _file: file })
+    }
+}
+
+/// `path` with something after its name.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn failed(path: &Path, reason: impl ToString) -> OpenError {
+    OpenError::Failed { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// What stands at the path before it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    Nothing,
+    /// A database of this program, of this version.
+    Database {
+        version: i32,
+    },
+}
+
+/// Reads the first hundred bytes and the sizes, without SQLite and without writing.
+pub fn inspect(path: &Path) -> Result<Found, OpenError> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(failed(path, error)),
+    };
+    let metadata = file.metadata().map_err(|error| failed(path, error))?;
+    if metadata.is_dir() {
+        return Err(OpenError::Foreign { path: path.to_owned(), reason: "it is a directory".into() });
+    }
+    if metadata.len() == 0 {
+        return Ok(Found::Nothing);
+    }
+    let foreign = |reason: &str| OpenError::Foreign { path: path.to_owned(), reason: reason.into() };
+    let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
+    let mut header = [0; 100];
+    if file.read_exact(&mut header).is_err() {
+        return Err(foreign("it is too short for a SQLite file"));
+    }
+    let number = |offset: usize| {
+        u32::from_be_bytes([header[offset], header[offset + 1], header[offset + 2], header[offset + 3]])
+    };
+    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    if number(68) != APPLICATION_ID as u32 {
+        let sqlite = header.starts_with(b"SQLite format 3\0");
+        return Err(foreign(if sqlite {
+            "it is another program's SQLite file"
+        } else {
+            "it is no SQLite file"
+        }));
+    }
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(damaged("its first bytes are not those of a SQLite file".into()));
+    }
+    let version = i64::from(number(60));
+    if version > i64::from(SCHEMA_VERSION) {
+        return Err(OpenError::Newer { path: path.to_owned(), version });
+    }
+    if version == 0 || !page_size.is_power_of_two() || page_size < 512 {
+        return Err(damaged(format!("its header says schema {version}, pages of {page_size} bytes")));
+    }
+    let wal = std::fs::metadata(beside(path, "-wal")).map_or(0, |wal| wal.len());
+    let expected = u64::from(number(28)) * page_size;
+    if wal == 0 && metadata.len() < expected {
+        return Err(damaged(format!("it has {} bytes of {expected}", metadata.len())));
+    }
+    Ok(Found::Database { version: version as i32 })
+}
+
+/// Whether the process that had the file last left work in a write-ahead log that is gone now.
+pub fn check_wal_is_there(path: &Path) -> Result<(), OpenError> {
+    if beside(path, "-wal").exists() {
+        return Ok(());
+    }
+    // `immutable` keeps SQLite from making any file.
+    let uri = format!("file:{}?immutable=1", percent_encoded(path));
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let state = Connection::open_with_flags(uri, flags).and_then(|connection| {
+        connection.query_row("SELECT value FROM meta WHERE key='state'", [], |row| row.get::<_, String>(0))
+    });
+    match state.as_deref() {
+        Ok("open") => Err(OpenError::MissingWal { path: path.to_owned() }),
+        Ok(_) => Ok(()),
+        Err(error) => Err(OpenError::Damaged { path: path.to_owned(), reason: error.to_string() }),
+    }
+}
+
+fn percent_encoded(path: &Path) -> String {
+    let mut encoded = String::new();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                encoded.push(*byte as char)
+            }
+            _ => encoded.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    encoded
+}
+
+/// Makes a new database at the path, complete or not at all.
+pub fn create(path: &Path, shards: u32, cluster_id: Uuid, page_size: u32) -> Result<(), OpenError> {
+    let unfinished = beside(path, ".new");
+    let failed = |reason: &dyn ToString| failed(path, reason.to_string());
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
+        _ => {}
+    }
+    build(&unfinished, shards, cluster_id, page_size).map_err(|error| failed(&error))?;
+    let rename = || {
+        File::open(&unfinished)?.sync_all()?;
+        std::fs::rename(&unfinished, path)?;
+        sync_directory(path)
+    };
+    rename().map_err(|error: io::Error| failed(&error))
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn build(path: &Path, shards: u32, cluster_id: Uuid, page_size: u32) -> rusqlite::Result<()> {
+    let mut connection = Connection::open(path)?;
+    connection.execute_batch(&format!(
+        "PRAGMA page_size={page_size}; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=DELETE;"
+    ))?;
+    let transaction = connection.transaction()?;
+    for migration in MIGRATIONS {
+        transaction.execute_batch(migration)?;
+    }
+    let mut put = transaction.prepare("INSERT INTO meta (key, value) VALUES (?, ?)")?;
+    put.execute(("cluster_id", cluster_id.as_bytes().as_slice()))?;
+    put.execute(("generation", 0))?;
+    put.execute(("state", "closed"))?;
+    drop(put);
+    for shard in 0..shards.max(1) {
+        transaction.execute("INSERT INTO shard (shard, epoch) VALUES (?, 0)", [shard])?;
+    }
+    transaction.commit()?;
+    connection.execute_batch(&format!(
+        "PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION};"
+    ))?;
+    // The mode is kept in the file; every later connection finds it.
+    connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// Leads an older database to the newest schema, one step a transaction.
+pub fn migrate(connection: &mut Connection, version: i32) -> rusqlite::Result<()> {
+    for step in version..SCHEMA_VERSION {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(MIGRATIONS[step as usize])?;
+        transaction.pragma_update(None, "user_version", step + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The connection that writes. It never checkpoints by itself.
+pub fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = open(path)?;
+    connection
+        .execute_batch("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;")?;
+    Ok(connection)
+}
+
+/// The connection of the thread that moves the write-ahead log into the file.
+pub fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = open(path)?;
+    connection
+        .execute_batch("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-64;")?;
+    Ok(connection)
+}
+
+/// A connection that only reads. It is not opened read-only, as the files beside the database may have to be made.
+pub fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = open(path)?;
+    connection
+        .execute_batch("PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-4096;")?;
+    Ok(connection)
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}

@@ -1,8 +1,10 @@
 //! Activities of a workflow: what their phases share.
 //!
-//!     queued ──start──► started ──complete, fail, cancel, time out──► ended
-//!       ▲                  │
-//!       └── backing off ◄──┘ (another attempt: no event, no workflow task)
+//! ```text
+//! queued ──start──► started ──complete, fail, cancel, time out──► ended
+//!   ▲                  │
+//!   └── backing off ◄──┘ (another attempt: no event, no workflow task)
+//! ```
 //!
 //! The started event is lazy: it is written with the end, so attempts that fail leave no trace in the history.
 

@@ -58,6 +58,9 @@ pub fn apply(
         ));
     }
     commands::check_sequence(&input.commands)?;
+    if input.messages.iter().any(|message| message.body.is_none()) {
+        return Err(Reject::invalid("nil message body"));
+    }
     let before = step.clone();
 
     let heartbeat = input.force_create_task && input.commands.is_empty() && input.messages.is_empty();
@@ -87,6 +90,9 @@ pub fn apply(
     reset_points::add(step, input, completion.completed_event_id, env);
     // Before a command closes the run, which gives the queries that are left to another worker.
     query::answer(step, &input.query_results);
+    if input.commands.last().is_some_and(commands::is_close) {
+        update::rejections_first(step, &mut completion);
+    }
     let done = commands::run(step, &mut completion, env)
         .and_then(|()| update::rest_of_messages(step, &mut completion, env));
     if let Err(trouble) = done {

@@ -1,8 +1,10 @@
 //! Scheduling the workflow task of a run. There is at most one.
 //!
-//!     none ──schedule──► scheduled ──start──► started ──complete──► none
-//!                            │                   │
-//!                            └─ sticky timeout   └─ fail, timeout ──► scheduled (next attempt)
+//! ```text
+//! none ──schedule──► scheduled ──start──► started ──complete──► none
+//!                        │                   │
+//!                        └─ sticky timeout   └─ fail, timeout ──► scheduled (next attempt)
+//! ```
 //!
 //! The first attempt has its events in the history. Later ones are *transient*: they exist only in the row, and their
 //! events are made up for the worker who gets them; if new events come before such a task starts, it becomes a normal

@@ -1,7 +1,9 @@
 //! Workflow updates.
 //!
-//!     admitted ──sent to a worker──► sent ──accepted──► accepted ──► completed
-//!                                      └──rejected──► (forgotten: no event)
+//! ```text
+//! admitted ──sent to a worker──► sent ──accepted──► accepted ──► completed
+//!                                  └──rejected──► (forgotten: no event)
+//! ```
 //!
 //! Up to its acceptance an update is only in memory: a restart loses it, and the caller tries again. Accepted ones are
 //! rows. A state is told to nobody before the commit that made it.
@@ -279,10 +281,27 @@ pub fn message_command(
     process(step, message, env)
 }
 
+/// The completion closes the run: rejections that no command named still count, what would make events does not.
+pub fn rejections_first(step: &mut Step, completion: &mut Completion<'_>) {
+    use steadfast_api::v1::command::command::Attributes::ProtocolMessageCommandAttributes;
+    let input = completion.input;
+    let named = |id: &str| {
+        input
+            .commands
+            .iter()
+            .any(|c| matches!(&c.attributes, Some(ProtocolMessageCommandAttributes(a)) if a.message_id == id))
+    };
+    for message in input.messages.iter().filter(|message| !named(&message.id)) {
+        if let Ok(Body::Rejection(rejection)) = body(message) {
+            reject(step, &message.protocol_instance_id, rejection);
+        }
+    }
+}
+
 /// Messages that no command named, after all commands.
 pub fn rest_of_messages(step: &mut Step, completion: &mut Completion<'_>, env: &mut Env<'_>) -> Done {
     if !step.run.is_open() {
-        // Closing has answered whoever waited.
+        // Closing has answered whoever waited, but for those that `rejections_first` found.
         return Ok(());
     }
     for message in &completion.input.messages {
@@ -299,7 +318,7 @@ fn process(step: &mut Step, message: &Message, env: &mut Env<'_>) -> Done {
         Body::Acceptance(acceptance) => accept(step, id, acceptance, env),
         Body::Rejection(rejection) => {
             if !is_pending(step, id) && rejection.rejected_request.is_none() {
-                return Err(unknown(step, id));
+                return Err(unknown(step, id, "Rejection"));
             }
             reject(step, id, rejection);
             Ok(())
@@ -312,17 +331,25 @@ fn is_pending(step: &Step, id: &str) -> bool {
     step.run.volatile.updates.iter().any(|update| update.id == id)
 }
 
-fn unknown(step: &Step, id: &str) -> Trouble {
-    if step.run.updates.contains_key(id) {
-        let text = format!(
-            "invalid state transition attempted for Update {id}: it was accepted or completed already"
-        );
-        return Trouble::fail(CAUSE, text);
-    }
+/// A message that the update is not in the state for, or for an update that nobody knows.
+fn unknown(step: &Step, id: &str, message: &str) -> Trouble {
+    let state = match reached(step, id) {
+        Some((Stage::Admitted, _)) => "Sent",
+        Some((Stage::Accepted, _)) => "Accepted",
+        Some(_) => "Completed",
+        None => {
+            return Trouble::fail(
+                CAUSE,
+                format!(
+                    "update {id} wasn't found on the server. This is most likely a transient error which will be resolved automatically by retries"
+                ),
+            );
+        }
+    };
     Trouble::fail(
         CAUSE,
         format!(
-            "update {id:?} wasn't found on the server. This is most likely a transient error which will be resolved automatically by retries"
+            "invalid state transition attempted for Update {id}: received *update.{message} message while in state {state}"
         ),
     )
 }
@@ -345,7 +372,7 @@ fn accept(step: &mut Step, id: &str, acceptance: Acceptance, env: &mut Env<'_>) 
         None if acceptance.accepted_request.is_some() && !step.run.updates.contains_key(id) => {
             (acceptance.accepted_request.clone(), 0)
         }
-        None => return Err(unknown(step, id)),
+        None => return Err(unknown(step, id, "Acceptance")),
     };
     let name = request.as_ref().and_then(|r| r.input.as_ref()).map(|input| input.name.clone());
     let accepted_event_id = step.write(
@@ -377,7 +404,7 @@ fn reject(step: &mut Step, id: &str, rejection: Rejection) {
 
 fn respond(step: &mut Step, id: &str, response: Response, env: &mut Env<'_>) -> Done {
     let row = step.run.updates.get(id).filter(|row| row.completed_event_id == 0).cloned();
-    let Some(row) = row else { return Err(unknown(step, id)) };
+    let Some(row) = row else { return Err(unknown(step, id, "Response")) };
     if response.outcome.is_none() {
         return Err(Trouble::fail(CAUSE, "outcome is not set"));
     }

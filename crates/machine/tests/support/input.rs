@@ -60,7 +60,10 @@ pub fn execute(world: &mut World, line: &mut Line, below: &[&str]) -> Result<Str
         "signal" => What::Signal(Box::new(signal(line)?)),
         "signal-with-start" => {
             let signal = signal(line)?;
-            let start = start(world, w, line)?;
+            let mut start = start(world, w, line)?;
+            if !signal.request_id.is_empty() {
+                start.request_id.clone_from(&signal.request_id);
+            }
             What::SignalWithStart(Box::new(SignalWithStart { start, signal }))
         }
         "cancel" => {

@@ -143,7 +143,7 @@ impl Show<'_> {
         let words: Vec<String> = text
             .split(' ')
             .map(|word| {
-                let end = word.len() - word.trim_end_matches(['.', ',', ';']).len();
+                let end = word.len() - word.trim_end_matches(['.', ',', ';', '"']).len();
                 let (word, end) = word.split_at(word.len() - end);
                 match Uuid::parse_str(word) {
                     Ok(id) => (self.name)(id).unwrap_or_else(|| "~".into()) + end,

@@ -54,7 +54,8 @@ impl Trouble {
 
 pub type Done = Result<(), Trouble>;
 
-fn is_close(command: &Command) -> bool {
+/// Whether the command closes the run.
+pub fn is_close(command: &Command) -> bool {
     use CommandType::*;
     matches!(
         command.command_type(),

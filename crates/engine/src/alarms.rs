@@ -8,8 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;
 use steadfast_machine::duration::{MINUTE, SECOND};
-use steadfast_machine::workflow::input::{Input, What};
-use steadfast_machine::{RunKey, Time};
+use steadfast_machine::{AnyInput, RunKey, Time};
 use tokio::sync::Notify;
 
 /// How far ahead alarms are held in memory, in nanoseconds.
@@ -85,7 +84,8 @@ pub async fn run(engine: Engine) {
         let now = engine.now();
         advance(&engine, now).await;
         for key in engine.inner.alarms.due(now) {
-            engine.tell(key.entity, Input::run(key.run, What::AlarmDue));
+            let alarm = AnyInput::alarm(key.entity.kind, key.run);
+            engine.tell(key.entity, alarm);
         }
         let now = engine.now();
         let next =

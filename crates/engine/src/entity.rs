@@ -4,8 +4,7 @@ use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 use std::collections::{BTreeMap, VecDeque};
 use steadfast_api::v1::history::{History, HistoryEvent};
-use steadfast_machine::workflow::state::Run;
-use steadfast_machine::{Batch, EntityKey};
+use steadfast_machine::{AnyRun, Batch, EntityKey};
 use steadfast_storage::{Store, StoreError, StoredRun};
 use uuid::Uuid;
 
@@ -20,7 +19,7 @@ pub struct Entity {
 }
 
 pub struct Loaded {
-    pub run: Run,
+    pub run: AnyRun,
     pub tail: Tail,
 }
 
@@ -88,19 +87,7 @@ impl Entity {
 
     /// A rough measure of what it takes of memory, in bytes.
     pub fn weight(&self) -> usize {
-        let one = |loaded: &Loaded| {
-            let run = &loaded.run;
-            let rows = run.activities.len() * 700
-                + run.timers.len() * 250
-                + run.children.len() * 400
-                + run.externals.len() * 300
-                + run.updates.len() * 400
-                + run.signal_ids.len() * 80
-                + run.request_ids.len() * 150
-                + run.buffered.len() * 500;
-            2_500 + rows + loaded.tail.bytes()
-        };
-        200 + self.runs.values().map(one).sum::<usize>()
+        200 + self.runs.values().map(|loaded| loaded.run.weight() + loaded.tail.bytes()).sum::<usize>()
     }
 
     /// Loads the run with the highest id, if that was not done yet.
@@ -109,7 +96,7 @@ impl Entity {
             let stored = store.load_latest(key).await?;
             self.latest = Some(stored.as_ref().map(|stored| stored.run));
             if let Some(stored) = stored {
-                self.hold(stored)?;
+                self.hold(key, stored)?;
             }
         }
         Ok(())
@@ -127,13 +114,13 @@ impl Entity {
             return Ok(());
         }
         if let Some(stored) = store.load_run(&key.run(run)).await? {
-            self.hold(stored)?;
+            self.hold(key, stored)?;
         }
         Ok(())
     }
 
-    fn hold(&mut self, stored: StoredRun) -> Result<(), StoreError> {
-        let run = Run::decode(stored.run, &stored.core, &stored.rows)
+    fn hold(&mut self, key: &EntityKey, stored: StoredRun) -> Result<(), StoreError> {
+        let run = AnyRun::decode(key.kind, stored.run, &stored.core, &stored.rows)
             .map_err(|bad| StoreError::Corrupt(format!("run {}: {}", stored.run, bad.0)))?;
         self.runs.insert(stored.run, Loaded { run, tail: Tail::default() });
         Ok(())

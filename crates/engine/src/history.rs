@@ -10,7 +10,7 @@ use steadfast_api::v1::history::HistoryEvent;
 use steadfast_machine::workflow::reply::StartedWorkflowTask;
 use steadfast_machine::workflow::state::Run;
 use steadfast_machine::workflow::synthetic_events;
-use steadfast_machine::{Batch, EntityKey, Reject};
+use steadfast_machine::{AnyRun, Batch, EntityKey, Reject, standalone_activity};
 use steadfast_storage::BranchPart;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -151,16 +151,63 @@ impl Engine {
         Ok(())
     }
 
-    /// The run as it is stored, with what is volatile.
+    /// The workflow's run as it is stored, with what is volatile.
     pub async fn describe(&self, key: EntityKey, run: Option<Uuid>) -> Result<Arc<Run>, Failure> {
         let id = key.id.clone();
-        let found = self
-            .look(key, run, move |entity| match run {
-                Some(run) => entity.runs.get(&run).map(|loaded| loaded.run.clone()),
-                None => entity.current().map(|loaded| loaded.run.clone()),
-            })
-            .await?;
-        found.map(Arc::new).ok_or_else(|| Reject::no_workflow(&id).into())
+        let found = self.describe_any(key, run).await?;
+        let workflow = found.and_then(|run| run.workflow().cloned());
+        workflow.map(Arc::new).ok_or_else(|| Reject::no_workflow(&id).into())
+    }
+
+    /// The standalone activity as it is stored.
+    pub async fn describe_activity(
+        &self,
+        key: EntityKey,
+        run: Option<Uuid>,
+    ) -> Result<Arc<standalone_activity::Run>, Failure> {
+        let id = key.id.clone();
+        let found = self.describe_any(key, run).await?;
+        let activity = found.and_then(|run| run.activity().cloned());
+        activity
+            .map(Arc::new)
+            .ok_or_else(|| Reject::not_found(format!("activity not found for ID: {id}")).into())
+    }
+
+    async fn describe_any(&self, key: EntityKey, run: Option<Uuid>) -> Result<Option<AnyRun>, Failure> {
+        self.look(key, run, move |entity| match run {
+            Some(run) => entity.runs.get(&run).map(|loaded| loaded.run.clone()),
+            None => entity.current().map(|loaded| loaded.run.clone()),
+        })
+        .await
+    }
+
+    /// Waits until a standalone activity has changed since `seen` (its count of transitions), or is closed if
+    /// `close_only`, or the deadline.
+    pub async fn wait_activity(
+        &self,
+        key: EntityKey,
+        run: Option<Uuid>,
+        seen: i64,
+        close_only: bool,
+        deadline: std::time::Instant,
+    ) -> Result<Arc<standalone_activity::Run>, Failure> {
+        let id = self.describe_activity(key.clone(), run).await?.id;
+        let run_key = key.run(id);
+        let mut changes = self.inner.watches.run(&run_key);
+        let mut shutdown = self.shutdown();
+        loop {
+            changes.mark_unchanged();
+            let run = self.describe_activity(key.clone(), Some(id)).await?;
+            if !run.is_open() || (!close_only && run.core.transitions != seen) {
+                return Ok(run);
+            }
+            tokio::select! {
+                biased;
+                changed = changes.changed() => if changed.is_err() { return Ok(run) },
+                () = tokio::time::sleep_until(Instant::from_std(deadline)) => return Ok(run),
+                _ = shutdown.wait_for(|down| *down) => return Ok(run),
+            }
+        }
     }
 
     pub(crate) async fn read_event(

@@ -2,7 +2,7 @@
 
 use crate::Engine;
 use std::time::Duration;
-use steadfast_machine::workflow::input::{Input, What};
+use steadfast_machine::AnyInput;
 
 const ROUND: Duration = Duration::from_secs(60);
 
@@ -32,7 +32,7 @@ async fn remove_expired(engine: &Engine, namespace: uuid::Uuid, retention: i64) 
         };
         let last = expired.len() < PAGE;
         for key in expired {
-            let removed = engine.apply(key.entity.clone(), Input::run(key.run, What::Delete)).await;
+            let removed = engine.apply(key.entity.clone(), AnyInput::delete(key.entity.kind, key.run)).await;
             if let Err(crate::Failure::Unavailable(error)) = removed {
                 tracing::warn!(%error, run = %key, "a run cannot be removed now");
                 return;

@@ -14,11 +14,15 @@ use prost::Message as _;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use steadfast_api::v1::history::History;
+use steadfast_machine::any;
 use steadfast_machine::env::Fetched;
+use steadfast_machine::standalone_activity;
+use steadfast_machine::workflow::Needs;
 use steadfast_machine::workflow::input::{Input, StartActivity, StartWorkflowTask, What};
 use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
-use steadfast_machine::workflow::{self, Needs, Runs};
-use steadfast_machine::{EntityKey, Env, QueueKey, QueueType, Reject, Reply, RunKey, Task};
+use steadfast_machine::{
+    AnyInput, AnyRun, AnyRuns, EntityKey, Env, Kind, QueueKey, QueueType, Reject, Reply, RunKey, Task,
+};
 use steadfast_storage::Outcome;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -37,7 +41,7 @@ type Look = Box<dyn FnOnce(&Entity) + Send>;
 
 enum Letter {
     Input {
-        input: Box<Input>,
+        input: Box<AnyInput>,
         reply: Option<oneshot::Sender<Answered>>,
     },
     /// Looks at the entity as it is stored, with this run loaded.
@@ -135,10 +139,7 @@ impl Stripe {
         while self.weight > budget {
             let Some((tick, key)) = self.idle.pop_first() else { break };
             let Some(mailbox) = self.boxes.get(&key) else { continue };
-            let volatile = |loaded: &Loaded| {
-                !loaded.run.volatile.is_empty()
-                    || loaded.run.core.task.as_ref().is_some_and(|task| task.speculative)
-            };
+            let volatile = |loaded: &Loaded| loaded.run.has_volatile();
             if mailbox.entity.as_ref().is_some_and(|entity| entity.runs.values().any(volatile)) {
                 kept.push((tick, key));
                 continue;
@@ -155,15 +156,15 @@ impl Engine {
     ///
     /// # Errors
     /// A refusal, after which nothing has changed, or that the outcome is not known.
-    pub async fn apply(&self, key: EntityKey, input: Input) -> Result<Reply, Failure> {
+    pub async fn apply(&self, key: EntityKey, input: impl Into<AnyInput>) -> Result<Reply, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.push(key, Letter::Input { input: Box::new(input), reply: Some(reply) });
+        self.push(key, Letter::Input { input: Box::new(input.into()), reply: Some(reply) });
         answer.await.unwrap_or_else(|_| Err(Failure::stopping()))
     }
 
     /// Applies an input whose outcome nobody waits for.
-    pub(crate) fn tell(&self, key: EntityKey, input: Input) {
-        self.push(key, Letter::Input { input: Box::new(input), reply: None });
+    pub(crate) fn tell(&self, key: EntityKey, input: impl Into<AnyInput>) {
+        self.push(key, Letter::Input { input: Box::new(input.into()), reply: None });
     }
 
     /// Looks at an entity as it is stored, after everything that was asked of it before.
@@ -241,7 +242,7 @@ impl Engine {
         key: &EntityKey,
         entity: &Entity,
         turn: &mut Turn,
-        input: &Input,
+        input: &AnyInput,
         reply: Option<oneshot::Sender<Answered>>,
     ) {
         let tasks = match self.decide(key, entity, &mut turn.transaction, input).await {
@@ -263,7 +264,7 @@ impl Engine {
                     scheduled_event_id: task.scheduled_event_id,
                     stamp: task.stamp,
                 };
-                let moved = Input::run(task.run.run, what);
+                let moved = Input::run(task.run.run, what).into();
                 if let Ok((_, more)) = self.decide(key, entity, &mut turn.transaction, &moved).await {
                     tasks.extend(more);
                 }
@@ -290,19 +291,19 @@ impl Engine {
         key: &EntityKey,
         entity: &Entity,
         transaction: &mut Transaction,
-        input: &Input,
+        input: &AnyInput,
     ) -> Result<(Result<Reply, Reject>, Vec<Task>), Failure> {
         let namespace = self.inner.namespaces.by_id(key.namespace);
         let namespace = namespace
             .ok_or_else(|| Reject::NamespaceNotFound(format!("Namespace {} is not found.", key.namespace)))?;
-        let runs = Runs {
+        let runs = AnyRuns {
             current: transaction.current(entity),
-            named: match input.run {
+            named: match input.run() {
                 Some(id) => transaction.run(entity, id),
                 None => transaction.current(entity),
             },
         };
-        let needs = workflow::needs(runs, input);
+        let needs = any::needs(runs, input);
         let fetched = self.fetch(entity, transaction, runs, &needs).await?;
         let mut ids = self.inner.ids.source();
         let mut env = Env {
@@ -312,7 +313,7 @@ impl Engine {
             namespace: &*namespace,
             fetched: &fetched,
         };
-        let mut decision = workflow::apply(key, runs, input, &mut env)?;
+        let mut decision = any::apply(key, runs, input, &mut env)?;
         let reply = std::mem::replace(&mut decision.reply, Ok(Reply::Done));
         Ok((reply, transaction.absorb(decision)))
     }
@@ -322,18 +323,18 @@ impl Engine {
         &self,
         entity: &Entity,
         transaction: &Transaction,
-        runs: Runs<'_>,
+        runs: AnyRuns<'_>,
         needs: &Needs,
     ) -> Result<Fetched, Failure> {
         let mut fetched = Fetched::default();
-        let find = |id: Uuid| runs.current.into_iter().chain(runs.named).find(|run| run.id == id);
+        let find = |id: Uuid| runs.current.into_iter().chain(runs.named).find(|run| run.id() == id);
         for (id, event_id) in &needs.events {
             let held = transaction
                 .event(*id, *event_id)
                 .or_else(|| entity.runs.get(id).and_then(|loaded| loaded.tail.event(*event_id)));
             let event = match (held, find(*id)) {
                 (Some(event), _) => Some(event),
-                (None, Some(run)) => self.read_event(&run.history_parts(), *event_id).await?,
+                (None, Some(run)) => self.read_event(&parts_of(run), *event_id).await?,
                 (None, None) => None,
             };
             if let Some(event) = event {
@@ -342,7 +343,7 @@ impl Engine {
         }
         for id in &needs.histories {
             let Some(run) = find(*id) else { continue };
-            let mut batches = self.read_batches(&run.history_parts(), 1, i64::MAX).await?;
+            let mut batches = self.read_batches(&parts_of(run), 1, i64::MAX).await?;
             if let Some(changed) = transaction.runs.get(id) {
                 batches.extend(changed.batches.iter().cloned());
             }
@@ -396,12 +397,8 @@ impl Engine {
 
     /// Those who wait for something volatile that is dropped now.
     fn forget_callers(&self, entity: &Entity) {
-        for loaded in entity.runs.values() {
-            let volatile = &loaded.run.volatile;
-            let queries = volatile.queries.iter().map(|query| query.caller);
-            for caller in queries.chain(volatile.update_waiters.iter().map(|waiter| waiter.caller)) {
-                self.inner.callers.answer(caller, Err(Failure::lost()));
-            }
+        for caller in entity.runs.values().flat_map(|loaded| loaded.run.waiting_callers()) {
+            self.inner.callers.answer(caller, Err(Failure::lost()));
         }
     }
 
@@ -460,10 +457,12 @@ impl Engine {
             self.inner.callers.answer(answer.to, answer.answer.map_err(Failure::from));
         }
         for query in std::mem::take(&mut transaction.queries) {
-            let Some(loaded) = entity.runs.get(&query.run.run) else { continue };
-            let sticky = loaded.run.core.sticky.as_ref();
+            let Some(run) = entity.runs.get(&query.run.run).and_then(|loaded| loaded.run.workflow()) else {
+                continue;
+            };
+            let sticky = run.core.sticky.as_ref();
             let sticky = sticky.map(|sticky| (sticky.queue.clone(), sticky.schedule_to_start));
-            let normal = loaded.run.start.task_queue.clone();
+            let normal = run.start.task_queue.clone();
             self.dispatch_query(key, query, sticky, &normal);
         }
         for message in std::mem::take(&mut transaction.messages) {
@@ -479,7 +478,7 @@ impl Letter {
     /// The run that it names.
     fn run(&self) -> Option<Uuid> {
         match self {
-            Letter::Input { input, .. } => input.run,
+            Letter::Input { input, .. } => input.run(),
             Letter::View { run, .. } => *run,
         }
     }
@@ -520,30 +519,42 @@ impl Turn {
     }
 }
 
-pub(crate) fn start_input(task: &Task, info: &crate::matching::PollerInfo, request_id: String) -> Input {
-    let what = match task.key.queue.kind {
-        QueueType::Activity => What::StartActivity(StartActivity {
-            scheduled_event_id: task.scheduled_event_id,
-            stamp: task.stamp,
-            identity: info.identity.clone(),
-            request_id,
-            build_id: info.build_id.clone(),
-        }),
-        QueueType::Workflow | QueueType::Nexus => What::StartWorkflowTask(StartWorkflowTask {
-            scheduled_event_id: task.scheduled_event_id,
-            stamp: task.stamp,
-            identity: info.identity.clone(),
-            request_id,
-            sticky: task.sticky,
-            build_id: info.build_id.clone(),
-            deployment_name: info.deployment_name.clone(),
-        }),
+/// The input by which a worker takes a task.
+pub(crate) fn start_input(task: &Task, info: &crate::matching::PollerInfo, request_id: String) -> AnyInput {
+    let run = task.run.run;
+    let attempt = || StartActivity {
+        scheduled_event_id: task.scheduled_event_id,
+        stamp: task.stamp,
+        identity: info.identity.clone(),
+        request_id: request_id.clone(),
+        build_id: info.build_id.clone(),
     };
-    Input::run(task.run.run, what)
+    match (task.run.entity.kind, task.key.queue.kind) {
+        (Kind::Activity, _) => {
+            standalone_activity::Input::run(run, standalone_activity::What::StartAttempt(attempt())).into()
+        }
+        (_, QueueType::Activity) => Input::run(run, What::StartActivity(attempt())).into(),
+        _ => {
+            let start = StartWorkflowTask {
+                scheduled_event_id: task.scheduled_event_id,
+                stamp: task.stamp,
+                identity: info.identity.clone(),
+                request_id,
+                sticky: task.sticky,
+                build_id: info.build_id.clone(),
+                deployment_name: info.deployment_name.clone(),
+            };
+            Input::run(run, What::StartWorkflowTask(start)).into()
+        }
+    }
+}
+
+fn parts_of(run: &AnyRun) -> Vec<(Uuid, i64)> {
+    run.workflow().map(|run| run.history_parts()).unwrap_or_default()
 }
 
 impl Entity {
-    fn install(&mut self, id: Uuid, run: Option<workflow::state::Run>, batches: &[steadfast_machine::Batch]) {
+    fn install(&mut self, id: Uuid, run: Option<AnyRun>, batches: &[steadfast_machine::Batch]) {
         let Some(run) = run else {
             self.runs.remove(&id);
             // There may be an older one.
@@ -563,9 +574,8 @@ impl Entity {
             self.latest = Some(Some(id));
         }
         let latest = self.latest.flatten();
-        self.runs.retain(|id, loaded| {
-            loaded.run.is_open() || Some(*id) == latest || !loaded.run.volatile.is_empty()
-        });
+        self.runs
+            .retain(|id, loaded| loaded.run.is_open() || Some(*id) == latest || loaded.run.has_volatile());
     }
 }
 
@@ -657,11 +667,17 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         // A workflow task has its started event already: its timeout brings it back.
         let Some(WorkflowReply::Activity(started)) = self.reply.take() else { return };
+        let request_id = started.activity.request_id.clone();
+        let (entity, run) = (self.run.entity.clone(), self.run.run);
+        if entity.kind == Kind::Activity {
+            let what = standalone_activity::What::Undelivered { request_id };
+            return self.engine.tell(entity, standalone_activity::Input::run(run, what));
+        }
         let what = What::ActivityUndelivered {
             scheduled_event_id: started.activity.scheduled_event_id,
             attempt: started.attempt,
-            request_id: started.activity.request_id.clone(),
+            request_id,
         };
-        self.engine.tell(self.run.entity.clone(), Input::run(self.run.run, what));
+        self.engine.tell(entity, Input::run(run, what));
     }
 }

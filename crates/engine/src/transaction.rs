@@ -6,8 +6,9 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_machine::decision::QueryTask;
-use steadfast_machine::workflow::state::Run;
-use steadfast_machine::{Answer, Batch, Decision, EntityKey, Message, RowKey, RunKey, Task, TaskKey, Time};
+use steadfast_machine::{
+    Answer, AnyRun, Batch, Decision, EntityKey, Message, RowKey, RunKey, Task, TaskKey, Time,
+};
 use steadfast_query::Schema;
 use steadfast_storage::{Commit, HistoryChunk, RunState, RunWrite, TaskChange};
 use uuid::Uuid;
@@ -28,7 +29,7 @@ pub struct Transaction {
 
 pub struct Changed {
     /// `None` when the run is deleted.
-    pub run: Option<Run>,
+    pub run: Option<AnyRun>,
     pub durable: bool,
     rows: BTreeSet<RowKey>,
     pub batches: Vec<Batch>,
@@ -37,7 +38,7 @@ pub struct Changed {
 
 impl Transaction {
     /// A run as this transaction sees it.
-    pub fn run<'a>(&'a self, entity: &'a Entity, id: Uuid) -> Option<&'a Run> {
+    pub fn run<'a>(&'a self, entity: &'a Entity, id: Uuid) -> Option<&'a AnyRun> {
         match self.runs.get(&id) {
             Some(changed) => changed.run.as_ref(),
             None => entity.runs.get(&id).map(|loaded| &loaded.run),
@@ -45,7 +46,7 @@ impl Transaction {
     }
 
     /// The current run as this transaction sees it: it may have been made here.
-    pub fn current<'a>(&'a self, entity: &'a Entity) -> Option<&'a Run> {
+    pub fn current<'a>(&'a self, entity: &'a Entity) -> Option<&'a AnyRun> {
         let made = self.runs.iter().rev().find(|(_, changed)| changed.run.is_some()).map(|(id, _)| *id);
         let known = entity.latest.flatten().filter(|id| self.run(entity, *id).is_some());
         made.max(known).and_then(|id| self.run(entity, id))
@@ -149,6 +150,6 @@ impl Changed {
     }
 
     pub fn alarm(&self) -> Option<Time> {
-        self.run.as_ref().and_then(Run::alarm)
+        self.run.as_ref().and_then(AnyRun::alarm)
     }
 }

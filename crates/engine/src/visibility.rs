@@ -3,12 +3,36 @@
 use bytes::Bytes;
 use prost::Message as _;
 use steadfast_api::v1::common::SearchAttributes;
-use steadfast_machine::Time;
 use steadfast_machine::workflow::state::Run;
+use steadfast_machine::{AnyRun, Time, standalone_activity};
 use steadfast_query::{Schema, Value, attribute, values};
 use steadfast_storage::VisibilityRow;
 
-pub fn row(run: &Run, schema: &dyn Schema) -> VisibilityRow {
+pub fn row(run: &AnyRun, schema: &dyn Schema) -> VisibilityRow {
+    match run {
+        AnyRun::Workflow(run) => workflow(run, schema),
+        AnyRun::Activity(run) => activity(run, schema),
+    }
+}
+
+fn activity(run: &standalone_activity::Run, schema: &dyn Schema) -> VisibilityRow {
+    let (core, activity) = (&run.core, run.activity());
+    let attributes = run.attributes.search_attributes.as_ref();
+    VisibilityRow {
+        workflow_type: activity.activity_type.clone(),
+        task_queue: activity.task_queue.clone(),
+        status: core.status,
+        start_time: Time(core.start_time),
+        execution_time: Time(core.start_time).plus(core.start_delay),
+        close_time: Time(core.close_time).if_set(),
+        transitions: core.transitions,
+        search_attributes: attributes.map_or_else(Bytes::new, |a| a.encode_to_vec().into()),
+        indexed: attributes.map(|attributes| indexed(attributes, schema)).unwrap_or_default(),
+        ..VisibilityRow::default()
+    }
+}
+
+fn workflow(run: &Run, schema: &dyn Schema) -> VisibilityRow {
     let core = &run.core;
     let parent = run.start.parent.as_ref();
     let attributes = run.attributes.search_attributes.as_ref();

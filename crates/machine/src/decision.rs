@@ -1,9 +1,9 @@
 //! What a machine decides: a closed list of changes and effects, which the engine stores first and carries out after.
 
+use crate::any::AnyRun;
 use crate::key::{CallerId, EntityKey, RowKey, RunKey, TaskKey, Time};
 use crate::reject::Reject;
 use crate::workflow::reply::WorkflowReply;
-use crate::workflow::state::Run;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use steadfast_api::v1::common::Priority;
@@ -43,7 +43,7 @@ pub struct Message {
 pub struct RunChange {
     pub key: RunKey,
     /// The state after the change, `None` when the run is deleted.
-    pub next: Option<Run>,
+    pub next: Option<AnyRun>,
     /// Whether anything durable changed. If not, only the volatile half did, and nothing is committed.
     pub durable: bool,
     /// Rows to write as `next` holds them, or to delete if it does not.

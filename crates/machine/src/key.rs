@@ -148,6 +148,8 @@ pub enum RowTable {
     SignalId = 11,
     NexusOperation = 12,
     Callback = 13,
+    /// How a standalone activity ended; one row.
+    Outcome = 14,
 }
 
 impl RowTable {
@@ -167,6 +169,8 @@ impl RowTable {
             SignalId,
             NexusOperation,
             Callback,
+            Outcome,
+            Outcome,
         ]
         .into_iter()
         .find(|table| *table as u8 == number)

@@ -7,14 +7,17 @@
 // The API's deprecated fields are part of the contract: old SDKs read them.
 #![allow(deprecated)]
 
+pub mod any;
 pub mod decision;
 pub mod duration;
 pub mod env;
 pub mod key;
 pub mod limits;
 pub mod reject;
+pub mod standalone_activity;
 pub mod workflow;
 
+pub use any::{AnyInput, AnyRun, AnyRuns};
 pub use decision::{Answer, Batch, Decision, Message, Reply, RunChange, Task};
 pub use env::{Env, Ids, Namespace};
 pub use key::{CallerId, EntityKey, Kind, QueueKey, QueueType, RowKey, RowTable, RunKey, TaskKey, Time};

@@ -16,6 +16,12 @@ pub enum Reject {
         start_request_id: String,
         run_id: Uuid,
     },
+    /// A standalone activity of that id.
+    ActivityAlreadyStarted {
+        message: String,
+        start_request_id: String,
+        run_id: Uuid,
+    },
     /// Something other than a workflow execution exists already.
     AlreadyExists(String),
     FailedPrecondition(String),
@@ -96,6 +102,7 @@ impl Reject {
             | Reject::DeadlineExceeded(m)
             | Reject::Aborted(m) => m,
             Reject::AlreadyStarted { message, .. }
+            | Reject::ActivityAlreadyStarted { message, .. }
             | Reject::QueryFailed { message, .. }
             | Reject::ResourceExhausted { message, .. }
             | Reject::MultiOperation { message, .. } => message,

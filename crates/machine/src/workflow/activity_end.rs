@@ -13,6 +13,7 @@ use super::step::Step;
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::Time;
+use crate::limits::Limits;
 use crate::reject::Reject;
 use prost::Message as _;
 use steadfast_api::v1::common::Payloads;
@@ -166,6 +167,18 @@ fn next_attempt(
     failure: &Failure,
     env: &mut Env<'_>,
 ) -> Result<(), RetryState> {
+    let next = another_attempt(row, failure, step.now(env), env.limits)?;
+    step.put_activity(next);
+    Ok(())
+}
+
+/// The row of the next attempt, if the policy, the failure and the time that is left allow one.
+pub fn another_attempt(
+    row: &ActivityRow,
+    failure: &Failure,
+    now: Time,
+    limits: &Limits,
+) -> Result<ActivityRow, RetryState> {
     let policy = row.retry_policy.as_ref().ok_or(RetryState::RetryPolicyNotSet)?;
     if row.cancel_requested {
         return Err(RetryState::CancelRequested);
@@ -176,7 +189,6 @@ fn next_attempt(
     if !retry::is_retryable(Some(failure), policy) {
         return Err(RetryState::NonRetryableFailure);
     }
-    let now = step.now(env);
     let expiration =
         (row.schedule_to_close > 0).then(|| Time(row.first_scheduled_time).plus(row.schedule_to_close));
     let wait = if row.pause.is_some() || row.reset {
@@ -195,11 +207,10 @@ fn next_attempt(
     next.request_id = String::new();
     next.last_heartbeat_time = 0;
     next.last_attempt_end = now.0;
-    next.last_failure = Some(failure::limited(failure.clone(), env.limits.activity_failure_bytes));
+    next.last_failure = Some(failure::limited(failure.clone(), limits.activity_failure_bytes));
     next.scheduled_time = now.plus(wait).0;
     next.current_interval = wait;
-    step.put_activity(next);
-    Ok(())
+    Ok(next)
 }
 
 fn is_final_timeout(failure: &Failure) -> bool {

@@ -1,7 +1,7 @@
 //! The workflow machine. One file per thing that can happen; `apply` names them all.
 
 pub mod activity;
-mod activity_end;
+pub(crate) mod activity_end;
 mod activity_start;
 mod alarm;
 mod cancel;
@@ -33,6 +33,7 @@ mod terminate;
 mod update;
 mod upkeep;
 
+pub(crate) use commands::is_null as commands_is_null;
 pub use query::result_reply as query_reply;
 pub use task_start::synthetic_events;
 

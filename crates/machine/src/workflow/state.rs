@@ -168,7 +168,7 @@ impl Run {
                         std::str::from_utf8(&key.key).map_err(|_| BadRow("signal id: not UTF-8".into()))?;
                     run.signal_ids.insert(id.to_owned());
                 }
-                RowTable::NexusOperation | RowTable::Callback => {
+                RowTable::NexusOperation | RowTable::Callback | RowTable::Outcome => {
                     return Err(BadRow(format!("a row of table {:?}", key.table)));
                 }
             }
@@ -204,7 +204,7 @@ impl Run {
             RowTable::Buffered => bytes(&**self.buffered.get(&number())?),
             RowTable::RequestId => bytes(&**self.request_ids.get(text())?),
             RowTable::SignalId => self.signal_ids.contains(text()).then(Bytes::new),
-            RowTable::NexusOperation | RowTable::Callback => None,
+            RowTable::NexusOperation | RowTable::Callback | RowTable::Outcome => None,
         }
     }
 

@@ -397,7 +397,7 @@ impl Step {
         decision.runs.push(RunChange {
             key: self.key,
             durable: self.durable || self.deleted,
-            next: (!self.deleted).then_some(self.run),
+            next: (!self.deleted).then_some(crate::any::AnyRun::Workflow(self.run)),
             rows: self.rows,
             batches,
             visibility: self.visibility,

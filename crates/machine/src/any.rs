@@ -1,0 +1,203 @@
+//! One run, one input, one entry point, whatever the kind: the engine treats all machines alike.
+
+use crate::decision::Decision;
+use crate::env::Env;
+use crate::key::{CallerId, EntityKey, Kind, RowKey, Time};
+use crate::reject::Reject;
+use crate::workflow::state::BadRow;
+use crate::{standalone_activity, workflow};
+use bytes::Bytes;
+use uuid::Uuid;
+
+/// A run of any kind. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub enum AnyRun {
+    Workflow(workflow::state::Run),
+    Activity(standalone_activity::Run),
+}
+
+/// An input to an entity of any kind.
+#[derive(Clone, Debug)]
+pub enum AnyInput {
+    Workflow(workflow::input::Input),
+    Activity(standalone_activity::Input),
+}
+
+impl From<workflow::input::Input> for AnyInput {
+    fn from(input: workflow::input::Input) -> AnyInput {
+        AnyInput::Workflow(input)
+    }
+}
+
+impl From<standalone_activity::Input> for AnyInput {
+    fn from(input: standalone_activity::Input) -> AnyInput {
+        AnyInput::Activity(input)
+    }
+}
+
+impl AnyInput {
+    /// The run that it names.
+    pub fn run(&self) -> Option<Uuid> {
+        match self {
+            AnyInput::Workflow(input) => input.run,
+            AnyInput::Activity(input) => input.run,
+        }
+    }
+
+    /// The run's alarm is due.
+    pub fn alarm(kind: Kind, run: Uuid) -> AnyInput {
+        match kind {
+            Kind::Activity => {
+                standalone_activity::Input::run(run, standalone_activity::What::AlarmDue).into()
+            }
+            _ => workflow::input::Input::run(run, workflow::input::What::AlarmDue).into(),
+        }
+    }
+
+    /// The run is to be removed.
+    pub fn delete(kind: Kind, run: Uuid) -> AnyInput {
+        match kind {
+            Kind::Activity => standalone_activity::Input::run(run, standalone_activity::What::Delete).into(),
+            _ => workflow::input::Input::run(run, workflow::input::What::Delete).into(),
+        }
+    }
+}
+
+/// The runs of an entity that an input may be about.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyRuns<'a> {
+    /// The run with the highest id, open or closed.
+    pub current: Option<&'a AnyRun>,
+    /// The run that the input names; the current one where it names none.
+    pub named: Option<&'a AnyRun>,
+}
+
+impl<'a> AnyRuns<'a> {
+    fn workflows(self) -> workflow::Runs<'a> {
+        let workflow = |run: &'a AnyRun| run.workflow();
+        workflow::Runs { current: self.current.and_then(workflow), named: self.named.and_then(workflow) }
+    }
+
+    fn activities(self) -> standalone_activity::Runs<'a> {
+        let activity = |run: &'a AnyRun| run.activity();
+        standalone_activity::Runs {
+            current: self.current.and_then(activity),
+            named: self.named.and_then(activity),
+        }
+    }
+}
+
+/// History that the input needs to have loaded.
+pub fn needs(runs: AnyRuns<'_>, input: &AnyInput) -> workflow::Needs {
+    match input {
+        AnyInput::Workflow(input) => workflow::needs(runs.workflows(), input),
+        AnyInput::Activity(_) => workflow::Needs::default(),
+    }
+}
+
+/// Decides what an input does. A `Reject` means that nothing changes at all.
+pub fn apply(
+    entity: &EntityKey,
+    runs: AnyRuns<'_>,
+    input: &AnyInput,
+    env: &mut Env<'_>,
+) -> Result<Decision, Reject> {
+    match input {
+        AnyInput::Workflow(input) => workflow::apply(entity, runs.workflows(), input, env),
+        AnyInput::Activity(input) => standalone_activity::apply(entity, runs.activities(), input, env),
+    }
+}
+
+impl AnyRun {
+    /// Reads a run back from its rows.
+    pub fn decode(kind: Kind, id: Uuid, core: &[u8], rows: &[(RowKey, Bytes)]) -> Result<AnyRun, BadRow> {
+        match kind {
+            Kind::Workflow => workflow::state::Run::decode(id, core, rows).map(AnyRun::Workflow),
+            Kind::Activity => standalone_activity::Run::decode(id, core, rows).map(AnyRun::Activity),
+            kind => Err(BadRow(format!("a run of the kind {kind:?}, which this version does not know"))),
+        }
+    }
+
+    pub fn workflow(&self) -> Option<&workflow::state::Run> {
+        match self {
+            AnyRun::Workflow(run) => Some(run),
+            AnyRun::Activity(_) => None,
+        }
+    }
+
+    pub fn activity(&self) -> Option<&standalone_activity::Run> {
+        match self {
+            AnyRun::Activity(run) => Some(run),
+            AnyRun::Workflow(_) => None,
+        }
+    }
+
+    pub fn id(&self) -> Uuid {
+        match self {
+            AnyRun::Workflow(run) => run.id,
+            AnyRun::Activity(run) => run.id,
+        }
+    }
+
+    pub fn encode_core(&self) -> Bytes {
+        match self {
+            AnyRun::Workflow(run) => run.encode_core(),
+            AnyRun::Activity(run) => run.encode_core(),
+        }
+    }
+
+    pub fn encode_row(&self, key: &RowKey) -> Option<Bytes> {
+        match self {
+            AnyRun::Workflow(run) => run.encode_row(key),
+            AnyRun::Activity(run) => run.encode_row(key),
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        match self {
+            AnyRun::Workflow(run) => run.is_open(),
+            AnyRun::Activity(run) => run.is_open(),
+        }
+    }
+
+    /// When this run wants to be woken next.
+    pub fn alarm(&self) -> Option<Time> {
+        match self {
+            AnyRun::Workflow(run) => run.alarm(),
+            AnyRun::Activity(run) => run.alarm(),
+        }
+    }
+
+    /// The branch that new history goes to; nil for kinds that have no history.
+    pub fn branch(&self) -> Uuid {
+        self.workflow().map_or(Uuid::nil(), |run| run.branch())
+    }
+
+    /// Holds something that memory must not let go of, because somebody waits for it.
+    pub fn has_volatile(&self) -> bool {
+        self.workflow().is_some_and(|run| {
+            !run.volatile.is_empty() || run.core.task.as_ref().is_some_and(|task| task.speculative)
+        })
+    }
+
+    /// Callers who wait for something that is lost when memory is dropped.
+    pub fn waiting_callers(&self) -> Vec<CallerId> {
+        let Some(run) = self.workflow() else { return Vec::new() };
+        let queries = run.volatile.queries.iter().map(|query| query.caller);
+        queries.chain(run.volatile.update_waiters.iter().map(|waiter| waiter.caller)).collect()
+    }
+
+    /// A rough measure of what it takes of memory, in bytes.
+    pub fn weight(&self) -> usize {
+        let Some(run) = self.workflow() else { return 2_500 };
+        2_500
+            + run.activities.len() * 700
+            + run.timers.len() * 250
+            + run.children.len() * 400
+            + run.externals.len() * 300
+            + run.updates.len() * 400
+            + run.signal_ids.len() * 80
+            + run.request_ids.len() * 150
+            + run.buffered.len() * 500
+    }
+}

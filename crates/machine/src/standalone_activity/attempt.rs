@@ -1,0 +1,168 @@
+//! Attempts: taken by a worker, kept alive, given back, tried again.
+
+use super::{Step, end};
+use crate::decision::Reply;
+use crate::duration;
+use crate::env::Env;
+use crate::key::Time;
+use crate::reject::Reject;
+use crate::workflow::activity_end::another_attempt;
+use crate::workflow::failure;
+use crate::workflow::input::{ActivityRef, HeartbeatActivity, StartActivity};
+use crate::workflow::reply::{StartedActivity, WorkflowReply};
+use crate::workflow::state::{ActivityTimeout, activity_timeouts};
+use prost::Message as _;
+use steadfast_api::v1::common::ActivityType;
+use steadfast_api::v1::enums::{EventType, RetryState, TaskQueueKind, TimeoutType};
+use steadfast_api::v1::failure::Failure;
+use steadfast_api::v1::history::history_event::Attributes;
+use steadfast_api::v1::history::{ActivityTaskScheduledEventAttributes, HistoryEvent};
+use steadfast_api::v1::taskqueue::TaskQueue;
+
+pub fn start(step: &mut Step, attempt: &StartActivity, env: &mut Env<'_>) -> Reply {
+    let row = step.run.activity();
+    if !step.run.is_open() {
+        return Reply::Stale;
+    }
+    if row.started_time != 0 {
+        let again = row.request_id == attempt.request_id && !attempt.request_id.is_empty();
+        return if again { WorkflowReply::Activity(started(step)).into() } else { Reply::Stale };
+    }
+    if row.stamp != attempt.stamp || row.pause.is_some() {
+        return Reply::Stale;
+    }
+    step.unqueue();
+    let now = step.now(env).0;
+    let row = step.run.activity_mut();
+    row.started_time = now;
+    row.last_heartbeat_time = 0;
+    row.identity = attempt.identity.clone();
+    row.last_identity = attempt.identity.clone();
+    row.request_id = attempt.request_id.clone();
+    step.run.core.last_started_time = now;
+    step.durable = true;
+    WorkflowReply::Activity(started(step)).into()
+}
+
+fn started(step: &Step) -> StartedActivity {
+    let row = step.run.activity().clone();
+    StartedActivity {
+        workflow_id: String::new(),
+        run_id: step.run.id,
+        workflow_type: String::new(),
+        attempt: row.attempt,
+        started_time: Time(row.started_time),
+        scheduled_event: Some(Box::new(scheduled_event(step))),
+        heartbeat_details: row.heartbeat_details.clone(),
+        branches: Vec::new(),
+        activity: row,
+    }
+}
+
+/// What a worker learns of its task, in the form that it has for activities of workflows.
+fn scheduled_event(step: &Step) -> HistoryEvent {
+    let row = step.run.activity();
+    let attributes = ActivityTaskScheduledEventAttributes {
+        activity_id: row.activity_id.clone(),
+        activity_type: Some(ActivityType { name: row.activity_type.clone() }),
+        task_queue: Some(TaskQueue {
+            name: row.task_queue.clone(),
+            kind: TaskQueueKind::Normal as i32,
+            normal_name: String::new(),
+        }),
+        header: step.run.start.header.clone(),
+        input: step.run.start.input.clone(),
+        schedule_to_close_timeout: duration::proto(row.schedule_to_close),
+        schedule_to_start_timeout: duration::proto(row.schedule_to_start),
+        start_to_close_timeout: duration::proto(row.start_to_close),
+        heartbeat_timeout: duration::proto(row.heartbeat),
+        retry_policy: row.retry_policy.clone(),
+        priority: row.priority.clone(),
+        ..ActivityTaskScheduledEventAttributes::default()
+    };
+    HistoryEvent {
+        event_id: 1,
+        event_time: Some(Time(row.event_time).timestamp()),
+        event_type: EventType::ActivityTaskScheduled as i32,
+        attributes: Some(Attributes::ActivityTaskScheduledEventAttributes(attributes)),
+        ..HistoryEvent::default()
+    }
+}
+
+/// The same attempt goes back to the queue, as if nothing had been.
+pub fn undelivered(step: &mut Step, request_id: &str, env: &mut Env<'_>) -> Reply {
+    let row = step.run.activity();
+    if !step.run.is_open() || row.started_time == 0 || row.request_id != request_id {
+        return Reply::Stale;
+    }
+    let row = step.run.activity_mut();
+    row.started_time = 0;
+    row.request_id = String::new();
+    step.dispatch(env);
+    Reply::Done
+}
+
+/// Whether the worker speaks of the attempt that runs.
+pub fn check(step: &Step, activity: &ActivityRef) -> Result<(), Reject> {
+    let row = step.run.activity();
+    let right = match activity {
+        ActivityRef::Token { attempt, .. } => row.started_time != 0 && row.attempt == *attempt,
+        ActivityRef::Id(_) => true,
+    };
+    if step.run.is_open() && right { Ok(()) } else { Err(Reject::no_activity()) }
+}
+
+pub fn heartbeat(step: &mut Step, beat: &HeartbeatActivity, env: &mut Env<'_>) -> Result<Reply, Reject> {
+    check(step, &beat.activity)?;
+    if step.run.activity().started_time == 0 {
+        return Err(Reject::no_activity());
+    }
+    if beat.details.as_ref().is_some_and(|details| details.encoded_len() > env.limits.blob_bytes) {
+        let failure = failure::server("Heartbeat details exceeds size limit.", true);
+        end::failed(step, failure, env);
+        return Ok(WorkflowReply::Heartbeat { cancel_requested: true, paused: false, reset: false }.into());
+    }
+    let now = step.now(env).0;
+    step.run.core.heartbeats += 1;
+    step.durable = true;
+    let row = step.run.activity_mut();
+    row.last_heartbeat_time = now;
+    row.heartbeat_details = beat.details.clone();
+    if !beat.identity.is_empty() {
+        row.identity = beat.identity.clone();
+    }
+    let (cancel_requested, paused, reset) = (row.cancel_requested, row.pause.is_some(), row.reset);
+    Ok(WorkflowReply::Heartbeat { cancel_requested, paused, reset }.into())
+}
+
+/// Prepares another attempt, or says why there is none.
+pub fn again(step: &mut Step, failure: &Failure, env: &mut Env<'_>) -> Result<(), RetryState> {
+    let next = another_attempt(step.run.activity(), failure, step.now(env), env.limits)?;
+    step.unqueue();
+    *step.run.activity_mut() = next;
+    step.durable = true;
+    Ok(())
+}
+
+/// The deadline of the attempt, or the moment of the next one.
+pub fn alarm(step: &mut Step, env: &mut Env<'_>) -> Reply {
+    if !step.run.is_open() {
+        return Reply::Stale;
+    }
+    let due = activity_timeouts(step.run.activity()).into_iter().find(|(time, _)| *time <= env.now);
+    if let Some((_, kind)) = due {
+        let fired = match kind {
+            ActivityTimeout::StartToClose => TimeoutType::StartToClose,
+            ActivityTimeout::ScheduleToStart => TimeoutType::ScheduleToStart,
+            ActivityTimeout::ScheduleToClose => TimeoutType::ScheduleToClose,
+            ActivityTimeout::Heartbeat => TimeoutType::Heartbeat,
+        };
+        end::timed_out(step, fired, env);
+    }
+    let row = step.run.activity();
+    let waits = step.run.is_open() && row.started_time == 0 && row.queued.is_none() && row.pause.is_none();
+    if waits && Time(row.scheduled_time) <= env.now {
+        step.dispatch(env);
+    }
+    if step.durable { Reply::Done } else { Reply::Stale }
+}

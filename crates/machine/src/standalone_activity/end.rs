@@ -1,0 +1,199 @@
+//! How a standalone activity ends.
+
+use super::state::OutcomeRow;
+use super::{Step, attempt};
+use crate::decision::Reply;
+use crate::env::Env;
+use crate::key::RowTable;
+use crate::reject::Reject;
+use crate::workflow::failure;
+use crate::workflow::input::{ActivityEnd, EndActivity};
+use crate::workflow::reply::WorkflowReply;
+use bytes::Bytes;
+use prost::Message as _;
+use std::sync::Arc;
+use steadfast_api::v1::common::{Payload, Payloads};
+use steadfast_api::v1::enums::{ActivityExecutionStatus as Status, RetryState, TimeoutType};
+use steadfast_api::v1::failure::{CanceledFailureInfo, Failure, TerminatedFailureInfo, failure::FailureInfo};
+
+fn close(step: &mut Step, status: Status, outcome: OutcomeRow, env: &Env<'_>) {
+    step.unqueue();
+    step.run.core.status = status as i32;
+    step.run.core.close_time = step.now(env).0;
+    step.run.outcome = Some(Arc::new(outcome));
+    step.visibility = true;
+    step.put(RowTable::Outcome);
+}
+
+fn with_failure(failure: Failure, retry_state: RetryState) -> OutcomeRow {
+    OutcomeRow { failure: Some(failure), retry_state: retry_state as i32, ..OutcomeRow::default() }
+}
+
+pub fn by_worker(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Result<Reply, Reject> {
+    attempt::check(step, &input.activity)?;
+    let running = step.run.activity().started_time != 0;
+    if !running && !matches!(input.end, ActivityEnd::Completed(_)) {
+        return Err(Reject::no_activity());
+    }
+    let too_large = |payloads: &Option<Payloads>| {
+        payloads.as_ref().is_some_and(|payloads| payloads.encoded_len() > env.limits.blob_bytes)
+    };
+    match &input.end {
+        ActivityEnd::Completed(result) if too_large(result) => {
+            failed(step, failure::server("Complete result exceeds size limit.", true), env);
+            Ok(Reply::Done)
+        }
+        ActivityEnd::Completed(result) => {
+            close(
+                step,
+                Status::Completed,
+                OutcomeRow { result: result.clone(), ..OutcomeRow::default() },
+                env,
+            );
+            Ok(Reply::Done)
+        }
+        ActivityEnd::Canceled(_) if !step.run.activity().cancel_requested => {
+            Err(Reject::invalid("ActivityTaskCancelRequested event not found"))
+        }
+        ActivityEnd::Canceled(details) => {
+            canceled(step, details.clone(), env);
+            Ok(Reply::Done)
+        }
+        ActivityEnd::Failed { failure, last_heartbeat } => {
+            let mut failures = Vec::new();
+            if too_large(last_heartbeat) {
+                failures.push(failure::server("Heartbeat details exceeds size limit.", true));
+            } else if last_heartbeat.is_some() {
+                step.run.activity_mut().heartbeat_details = last_heartbeat.clone();
+            }
+            let given = failure.clone().unwrap_or_default();
+            let kept = failure::limited(given.clone(), env.limits.blob_bytes);
+            if kept != given {
+                failures.push(kept.clone());
+            }
+            failed(step, kept, env);
+            Ok(WorkflowReply::ActivityFailed { failures }.into())
+        }
+    }
+}
+
+/// The attempt failed: another one, or the end.
+pub fn failed(step: &mut Step, failure: Failure, env: &mut Env<'_>) {
+    if let Err(state) = attempt::again(step, &failure, env) {
+        close(step, Status::Failed, with_failure(failure, state), env);
+    }
+}
+
+pub fn timed_out(step: &mut Step, fired: TimeoutType, env: &mut Env<'_>) {
+    let row = step.run.activity();
+    let (details, last) = (row.heartbeat_details.clone(), row.last_failure.clone());
+    let failure = failure::timeout(format!("activity {fired:?} timeout"), fired, None, None);
+    let Err(state) = attempt::again(step, &failure, env) else { return };
+    let (message, kind) = if state == RetryState::Timeout && fired != TimeoutType::ScheduleToStart {
+        let message = "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying";
+        (message.to_owned(), TimeoutType::ScheduleToClose)
+    } else {
+        (failure.message, fired)
+    };
+    close(step, Status::TimedOut, with_failure(failure::timeout(message, kind, details, last), state), env);
+}
+
+fn canceled(step: &mut Step, details: Option<Payloads>, env: &Env<'_>) {
+    let failure = Failure {
+        message: "Activity canceled".into(),
+        failure_info: Some(FailureInfo::CanceledFailureInfo(CanceledFailureInfo {
+            details,
+            identity: step.run.core.cancel_identity.clone(),
+        })),
+        ..Failure::default()
+    };
+    close(step, Status::Canceled, with_failure(failure, RetryState::Unspecified), env);
+}
+
+pub fn request_cancel(
+    step: &mut Step,
+    identity: &str,
+    request_id: &str,
+    reason: &str,
+    env: &mut Env<'_>,
+) -> Result<Reply, Reject> {
+    let core = &step.run.core;
+    if core.cancel_request_id == request_id && !request_id.is_empty() {
+        return Ok(Reply::Done);
+    }
+    if !step.run.is_open() {
+        return Err(Reject::FailedPrecondition("activity execution already completed".into()));
+    }
+    if step.run.activity().cancel_requested {
+        return Err(Reject::FailedPrecondition(format!(
+            "cancellation already requested with request ID {}",
+            core.cancel_request_id
+        )));
+    }
+    step.run.core.cancel_request_id = request_id.to_owned();
+    step.run.core.cancel_reason = reason.to_owned();
+    step.run.core.cancel_identity = identity.to_owned();
+    step.run.activity_mut().cancel_requested = true;
+    step.durable = true;
+    if step.run.activity().started_time == 0 {
+        // Nobody works on it, so nobody has to be asked.
+        let details = Payload {
+            metadata: [("encoding".to_owned(), Bytes::from("json/plain"))].into(),
+            data: Bytes::from(json_string(reason)),
+            ..Payload::default()
+        };
+        canceled(step, Some(Payloads { payloads: vec![details] }), env);
+    }
+    Ok(Reply::Done)
+}
+
+/// A JSON string literal.
+fn json_string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            character if u32::from(character) < 0x20 => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            character => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+pub fn terminate(
+    step: &mut Step,
+    identity: &str,
+    request_id: &str,
+    reason: &str,
+    env: &mut Env<'_>,
+) -> Result<Reply, Reject> {
+    let core = &step.run.core;
+    if !step.run.is_open() {
+        let same = step.run.status() == Status::Terminated && core.terminate_request_id == request_id;
+        if same {
+            return Ok(Reply::Done);
+        }
+        return Err(Reject::FailedPrecondition("activity execution already completed".into()));
+    }
+    let failure = Failure {
+        message: reason.to_owned(),
+        failure_info: Some(FailureInfo::TerminatedFailureInfo(TerminatedFailureInfo {
+            identity: identity.to_owned(),
+        })),
+        ..Failure::default()
+    };
+    step.run.core.terminate_request_id = request_id.to_owned();
+    close(step, Status::Terminated, with_failure(failure, RetryState::Unspecified), env);
+    Ok(Reply::Done)
+}
+
+pub fn delete(step: &mut Step) -> Reply {
+    step.unqueue();
+    step.deleted = true;
+    step.durable = true;
+    Reply::Done
+}

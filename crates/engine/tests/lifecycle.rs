@@ -10,6 +10,7 @@ use steadfast_api::v1::command::{
 use steadfast_api::v1::common::ActivityType;
 use steadfast_api::v1::enums::{CommandType, EventType};
 use steadfast_api::v1::history::History;
+use steadfast_api::v1::taskqueue::TaskQueue;
 use steadfast_engine::{Config, Engine, NamespaceState, Poll, SystemClock, WorkflowTaskPoll};
 use steadfast_machine::workflow::input::*;
 use steadfast_machine::workflow::reply::{StartedWorkflowTask, WorkflowReply};
@@ -115,6 +116,7 @@ async fn an_activity_and_a_timer_lead_to_the_end() {
     let activity = ScheduleActivityTaskCommandAttributes {
         activity_id: "a".into(),
         activity_type: Some(ActivityType { name: "Withdraw".into() }),
+        task_queue: Some(TaskQueue { name: "q".into(), ..TaskQueue::default() }),
         start_to_close_timeout: Some(prost_types::Duration { seconds: 10, nanos: 0 }),
         ..ScheduleActivityTaskCommandAttributes::default()
     };

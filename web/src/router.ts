@@ -46,7 +46,11 @@ async function show(scroll: number): Promise<void> {
     loading.value = false;
     shown.value = next;
   });
-  if (url.hash === "") requestAnimationFrame(() => scrollTo(0, scroll));
+  requestAnimationFrame(() => {
+    // As after a page load: the keyboard starts at the content, and readers are told of it.
+    document.getElementById("main")?.focus({ preventScroll: true });
+    if (url.hash === "") scrollTo(0, scroll);
+  });
 }
 
 export function go(href: string, replace = false): void {
@@ -56,6 +60,7 @@ export function go(href: string, replace = false): void {
   void show(0);
 }
 
+/** Tries again what could not be had. */
 export function reload(): void {
   void show(scrollY);
 }

@@ -29,6 +29,13 @@ test("a failing workflow task is named with its error, its attempts and what to 
   assert.match(line.hint ?? "", /restart the worker/);
 });
 
+test("code that does not fit its history gets its own advice", () => {
+  const events = history(["WorkflowTaskFailed", { ...failed, cause: "NonDeterministicError" }], ["WorkflowTaskTimedOut", { timeoutType: "StartToClose" }]);
+  const line = check({ pendingWorkflowTask: { attempt: 3, state: "Started" } }, events);
+  assert.match(line.title, /no longer fits/);
+  assert.match(line.hint ?? "", /patch/);
+});
+
 test("a failure before the last completed task is past", () => {
   const events = history(["WorkflowTaskFailed", failed], ["WorkflowTaskCompleted"], ["TimerStarted", { timerId: "1", startToFireTimeout: "600s" }]);
   const line = check({}, events);

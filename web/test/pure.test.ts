@@ -37,10 +37,12 @@ test("a status joins a query without changing its meaning", () => {
 
 test("an id is no query", () => {
   for (const id of ["transfer-001", "01a207d4-6d16-7257-9019-283f052bc03e", "order in progress", "a/b:c"]) {
-    assert.equal(looksLikeQuery(id), id === "order in progress", id);
+    assert.equal(looksLikeQuery(id), false, id);
   }
   assert.ok(looksLikeQuery('WorkflowType = "x"'));
   assert.ok(looksLikeQuery("StartTime > '2026-01-01'"));
+  assert.ok(looksLikeQuery("CloseTime is null"));
+  assert.ok(looksLikeQuery("ExecutionStatus IN ('Failed')"));
 });
 
 test("where a query is wrong", () => {

@@ -58,7 +58,7 @@ function Page({ page }: { page: Shown }) {
     case "run":
       return <RunPage route={route} first={data as RunData} />;
     case "queue":
-      return <QueuePage route={route} data={data as QueueData} />;
+      return <QueuePage route={route} first={data as QueueData} />;
     case "namespaces":
       return <NamespacesPage data={data as NamespacesData} current={route.namespace} />;
     default:

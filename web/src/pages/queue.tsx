@@ -1,13 +1,13 @@
 // A task queue: who polls it, and what waits in it.
 
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import { get } from "../api.ts";
 import { Icon } from "../parts/icon.tsx";
 import { Ago } from "../parts/time.tsx";
 import { and, quoted } from "../pure/query.ts";
 import { durationMs, span } from "../pure/time.ts";
 import { plural } from "../pure/words.ts";
-import { reload } from "../router.ts";
-import { listHref, type Route } from "../routes.ts";
+import { dataPath, listHref, type Route } from "../routes.ts";
 
 interface Half {
   pollers?: Array<{ identity?: string; lastAccessTime?: string; ratePerSecond?: number }>;
@@ -23,11 +23,17 @@ export interface QueueData {
 /** Who polls changes seldom, and there is no stream for it. */
 const AGAIN_MS = 5000;
 
-export function QueuePage({ route, data }: { route: Route & { page: "queue" }; data: QueueData }) {
+export function QueuePage({ route, first }: { route: Route & { page: "queue" }; first: QueueData }) {
+  const [data, setData] = useState(first);
   useEffect(() => {
-    const timer = setTimeout(() => document.hidden || reload(), AGAIN_MS);
-    return () => clearTimeout(timer);
-  }, [data]);
+    async function again(): Promise<void> {
+      if (document.hidden) return;
+      // What cannot be had now is asked for again soon; the page keeps what it knows.
+      setData(await get<QueueData>(dataPath(route)!).catch(() => data));
+    }
+    const timer = setInterval(() => void again(), AGAIN_MS);
+    return () => clearInterval(timer);
+  }, []);
   const query = and(`TaskQueue=${quoted(data.name)}`, 'ExecutionStatus="Running"');
   return (
     <>

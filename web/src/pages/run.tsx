@@ -12,8 +12,9 @@ import { Pending } from "../parts/pending.tsx";
 import { Status } from "../parts/status.tsx";
 import { ClockTime, Since } from "../parts/time.tsx";
 import { Tree } from "../parts/tree.tsx";
-import type { BoxedPayload, Describe, HistoryEvent, Pollers, RunData } from "../pure/model.ts";
-import { now } from "../pure/now.ts";
+import type { BoxedPayload, Describe, HistoryEvent, Pollers, Problem, RunData } from "../pure/model.ts";
+import { ProblemLine } from "./problem.tsx";
+import { now, type Tone } from "../pure/now.ts";
 import { instant, span } from "../pure/time.ts";
 import { bytes, plural } from "../pure/words.ts";
 import { listHref, queueHref, runHref, type Route } from "../routes.ts";
@@ -25,6 +26,9 @@ interface Update {
   events?: HistoryEvent[];
   pollers?: Pollers;
 }
+
+/** How it goes, for a tab that is not in front. */
+const SIGNS: Record<Tone, string> = { run: "▶", wait: "…", warn: "⚠", bad: "✕", good: "✓", off: "■" };
 
 /** Sorted by id, each once. */
 export function merged(known: HistoryEvent[], more: HistoryEvent[]): HistoryEvent[] {
@@ -39,6 +43,7 @@ export function RunPage({ route, first }: { route: RunRoute; first: RunData }) {
   const [describe, setDescribe] = useState(first.describe);
   const [pollers, setPollers] = useState(first.pollers);
   const [events, setEvents] = useState(() => merged(first.head.events, first.tail.events));
+  const [problem, setProblem] = useState<Problem>();
   const last = useRef(events.at(-1)?.eventId ?? 0);
   const path = `/namespaces/${encodeURIComponent(route.namespace)}/workflows/${encodeURIComponent(workflowId)}/${encodeURIComponent(runId)}`;
   const info = describe.workflowExecutionInfo ?? {};
@@ -47,7 +52,9 @@ export function RunPage({ route, first }: { route: RunRoute; first: RunData }) {
   useEffect(() => {
     if (!open) return;
     return live(() => `${path}/live?after=${last.current}`, {
+      problem: (sent: { error: Problem }) => setProblem(sent.error),
       run(update: Update) {
+        setProblem(undefined);
         if (update.describe) setDescribe(update.describe);
         if (update.pollers) setPollers(update.pollers);
         if (update.events) {
@@ -59,6 +66,9 @@ export function RunPage({ route, first }: { route: RunRoute; first: RunData }) {
   }, [open]);
 
   const line = now(describe, events, pollers, clock.value);
+  useEffect(() => {
+    document.title = `${SIGNS[line.tone]} ${workflowId} · Steadfast`;
+  }, [line.tone]);
   const started = events.find((event) => event.eventType === "WorkflowExecutionStarted")?.attributes ?? {};
   const closed = open ? undefined : events.findLast((event) => event.eventType.startsWith("WorkflowExecution"));
 
@@ -75,6 +85,7 @@ export function RunPage({ route, first }: { route: RunRoute; first: RunData }) {
         </div>
         <Actions path={path} open={open} workflowId={workflowId} events={events} />
       </header>
+      {problem && <ProblemLine problem={problem} />}
       <NowCard line={line} route={route} />
       {line.failure && (
         <section class="card why" aria-label="Why">
@@ -86,7 +97,7 @@ export function RunPage({ route, first }: { route: RunRoute; first: RunData }) {
         <Ends title="Input" payloads={started.input} empty="No arguments." href={apiHref(`${path}/events/1`)} />
         <Result open={open} event={closed} path={path} />
       </div>
-      <History path={path} route={route} events={events} tokens={{ head: first.head.next, tail: first.tail.next }} total={info.historyLength ?? 0} add={(more) => setEvents((known) => merged(known, more))} />
+      <History path={path} route={route} events={events} pending={describe.pendingActivities ?? []} tokens={{ head: first.head.next, tail: first.tail.next }} add={(more) => setEvents((known) => merged(known, more))} />
       <More describe={describe} />
     </>
   );

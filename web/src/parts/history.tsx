@@ -7,7 +7,7 @@ import { ProblemLine } from "../pages/problem.tsx";
 import type { RunRoute } from "../pages/run.tsx";
 import { headline, rootCause } from "../pure/failure.ts";
 import { groupEvents, type Group } from "../pure/groups.ts";
-import type { HistoryEvent, HistoryPage, Problem } from "../pure/model.ts";
+import type { HistoryEvent, HistoryPage, PendingActivity, Problem } from "../pure/model.ts";
 import { clockTime, fullTime, instant, span } from "../pure/time.ts";
 import { plural, words } from "../pure/words.ts";
 import { runHref } from "../routes.ts";
@@ -21,7 +21,7 @@ interface HistoryProps {
   events: HistoryEvent[];
   /** Where the pages after the oldest and before the newest begin. */
   tokens: { head: string; tail: string };
-  total: number;
+  pending: PendingActivity[];
   add: (events: HistoryEvent[]) => void;
 }
 
@@ -41,7 +41,7 @@ function stretches(events: HistoryEvent[]): HistoryEvent[][] {
   return all;
 }
 
-export function History({ path, route, events, tokens, add }: HistoryProps) {
+export function History({ path, route, events, tokens, pending, add }: HistoryProps) {
   const [view, setView] = useState<"groups" | "all">(() => (new URLSearchParams(location.search).get("view") === "all" || route.event ? "all" : "groups"));
   const [walk, setWalk] = useState({ headEnd: 0, head: tokens.head, tailStart: 0, tail: tokens.tail });
   const [busy, setBusy] = useState(false);
@@ -126,7 +126,7 @@ export function History({ path, route, events, tokens, add }: HistoryProps) {
                 <button type="button" disabled={busy} onClick={() => void loadBefore(gap)}>Show the last of them</button>
               </div>
             )}
-            {view === "all" ? <Events events={part} path={path} target={target} route={route} /> : <Groups events={part} path={path} route={route} />}
+            {view === "all" ? <Events events={part} path={path} target={target} route={route} /> : <Groups events={part} path={path} route={route} pending={pending} />}
           </div>
         );
       })}
@@ -134,17 +134,42 @@ export function History({ path, route, events, tokens, add }: HistoryProps) {
   );
 }
 
-const SIGNS: Record<Group["state"], IconName> = { open: "zzz", done: "check", failed: "cross", cancelled: "slash", note: "dot" };
+const SIGNS: Record<Group["state"], IconName> = { open: "zzz", failing: "again", done: "check", failed: "cross", cancelled: "slash", note: "dot" };
 
-function Groups({ events, path, route }: { events: HistoryEvent[]; path: string; route: RunRoute }) {
+interface GroupsProps {
+  events: HistoryEvent[];
+  path: string;
+  route: RunRoute;
+  pending: PendingActivity[];
+}
+
+function Groups({ events, path, route, pending }: GroupsProps) {
   const groups = useMemo(() => groupEvents(events), [events]);
   const from = groups[0]?.start ?? 0;
   const until = Math.max(...groups.map((group) => group.end ?? from), from + 1);
   return (
     <ol class="groups">
-      {groups.map((group) => <GroupRow key={group.id} group={group} path={path} route={route} from={from} until={until} />)}
+      {groups.map((group) => (
+        <GroupRow key={group.id} group={withPending(group, pending)} path={path} route={route} from={from} until={until} />
+      ))}
     </ol>
   );
+}
+
+/** No event tells of an attempt that failed and is tried again; what is pending does. */
+function withPending(group: Group, pending: PendingActivity[]): Group {
+  if (group.state !== "open" || group.kind !== "Activity") return group;
+  const id = group.events[0]?.attributes.activityId;
+  const activity = pending.find((one) => one.activityId === id);
+  if (!activity) return group;
+  const failing = activity.lastFailure !== undefined;
+  return {
+    ...group,
+    attempts: activity.attempt,
+    failure: activity.lastFailure,
+    state: failing ? "failing" : "open",
+    outcome: activity.state === "Started" ? "running" : failing ? "waits for the next attempt" : "waiting",
+  };
 }
 
 interface GroupRowProps {
@@ -159,6 +184,7 @@ function GroupRow({ group, path, route, from, until }: GroupRowProps) {
   const [open, setOpen] = useState(false);
   const lasted = group.start !== undefined && group.end !== undefined ? group.end - group.start : undefined;
   const place = (ms: number) => (100 * (ms - from)) / (until - from);
+  const isOpen = group.state === "open" || group.state === "failing";
   const error = group.failure && headline(rootCause(group.failure));
   return (
     <li class={`group ${group.state}`}>
@@ -174,11 +200,11 @@ function GroupRow({ group, path, route, from, until }: GroupRowProps) {
           <span class="bar" aria-hidden="true">
             <span>
               {group.start !== undefined && (
-                <i style={{ left: `${place(group.start)}%`, width: `${(group.state === "open" ? 100 : place(group.end ?? group.start)) - place(group.start)}%` }} />
+                <i style={{ left: `${place(group.start)}%`, width: `${(isOpen ? 100 : place(group.end ?? group.start)) - place(group.start)}%` }} />
               )}
             </span>
           </span>
-          <span class="lasted">{lasted !== undefined && group.events.length > 1 && group.state !== "open" ? span(lasted) : ""}</span>
+          <span class="lasted">{lasted !== undefined && group.events.length > 1 && !isOpen ? span(lasted) : ""}</span>
           <time title={group.start === undefined ? "" : fullTime(group.start)}>{group.start === undefined ? "" : clockTime(group.start)}</time>
         </summary>
         {open && group.events.map((event) => <EventBody key={event.eventId} event={event} path={path} route={route} headed />)}

@@ -14,7 +14,7 @@ export function NowCard({ line, route }: { line: Now; route: RunRoute }) {
       <span class="sign"><Icon name={ICONS[line.tone]} /></span>
       <div class="what">
         <p class="title">
-          {line.title} {line.subject && <Subject line={line} route={route} />}
+          {line.title} {line.subject && <Subject line={line} route={route} />} {line.then}
         </p>
         {line.error && <p class="error">{line.error}</p>}
         <p class="when">

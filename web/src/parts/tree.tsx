@@ -4,6 +4,8 @@ import type { ComponentChildren } from "preact";
 import type { Failure } from "../pure/model.ts";
 import { instant } from "../pure/time.ts";
 import { words } from "../pure/words.ts";
+import { shown } from "../router.ts";
+import { runHref } from "../routes.ts";
 import { FailureView } from "./failure.tsx";
 import { isPayload, Payloads, PayloadView } from "./payload.tsx";
 import { ClockTime } from "./time.tsx";
@@ -17,7 +19,7 @@ interface TreeProps {
 }
 
 export function Tree({ value, href, without = [] }: TreeProps) {
-  const entries = Object.entries(value).filter(([name, one]) => !without.includes(name) && !isEmpty(one));
+  const entries = Object.entries(value).filter(([name, one]) => !without.includes(name) && !NOISE.includes(name) && !isEmpty(one));
   if (entries.length === 0) return <p class="muted">Nothing more.</p>;
   return (
     <dl class="tree">
@@ -31,12 +33,17 @@ export function Tree({ value, href, without = [] }: TreeProps) {
   );
 }
 
+/** Of no use to a reader: names say the same. */
+const NOISE = ["namespaceId", "parentWorkflowNamespaceId"];
+
+/** `0s` is how the API says that there is no such limit. */
 function isEmpty(value: unknown): boolean {
+  if (value === "0s" || value === null) return true;
   return typeof value === "object" && value !== null && Object.keys(value).length === 0;
 }
 
 function isBlock(value: unknown): boolean {
-  return typeof value === "object" && value !== null && simple(value) === undefined;
+  return typeof value === "object" && value !== null && simple(value) === undefined && !isExecution(value);
 }
 
 /** `{name: "x"}` is only a name. */
@@ -45,6 +52,11 @@ function simple(value: object): string | undefined {
   const name = (value as { name?: unknown }).name;
   if (typeof name === "string" && keys.every((key) => key === "name" || key === "kind")) return name;
   return undefined;
+}
+
+function isExecution(value: object): value is { workflowId: string; runId?: string } {
+  const keys = Object.keys(value);
+  return keys.includes("workflowId") && keys.every((key) => key === "workflowId" || key === "runId");
 }
 
 function show(name: string, value: unknown, href: string | undefined): ComponentChildren {
@@ -56,6 +68,9 @@ function show(name: string, value: unknown, href: string | undefined): Component
   }
   if (typeof value === "object" && value !== null) {
     if (/failure$/i.test(name)) return <FailureView failure={value as Failure} />;
+    if (isExecution(value)) {
+      return <a href={runHref(shown.value.route.namespace, value.workflowId, value.runId)}>{value.workflowId}</a>;
+    }
     return simple(value) ?? <Tree value={value as Record<string, unknown>} href={href} />;
   }
   const text = String(value);

@@ -5,7 +5,7 @@ import type { Failure, HistoryEvent } from "./model.ts";
 import { instant } from "./time.ts";
 import { words } from "./words.ts";
 
-export type GroupState = "open" | "done" | "failed" | "cancelled" | "note";
+export type GroupState = "open" | "failing" | "done" | "failed" | "cancelled" | "note";
 
 export interface Group {
   /** The first of its events that is loaded. */
@@ -148,8 +148,9 @@ function begin(event: HistoryEvent): Group {
 
 function nameOf(event: HistoryEvent): string {
   const a = event.attributes;
+  const child = event.eventType.includes("ChildWorkflow") ? (a.workflowId ?? a.workflowExecution?.workflowId) : undefined;
   const direct =
-    a.activityType?.name ?? a.signalName ?? a.markerName ?? a.operation ?? a.acceptedRequest?.input?.name ??
+    child ?? a.activityType?.name ?? a.signalName ?? a.markerName ?? a.operation ?? a.acceptedRequest?.input?.name ??
     a.workflowType?.name ?? a.workflowExecution?.workflowId;
   if (direct !== undefined) return String(direct);
   if (event.eventType.startsWith("Timer")) return a.startToFireTimeout ? `of ${a.startToFireTimeout}` : `${a.timerId ?? ""}`;

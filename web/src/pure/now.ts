@@ -13,6 +13,8 @@ export interface Now {
   title: string;
   /** What the title is about, set apart: an activity's type, a queue. */
   subject?: string;
+  /** The title after its subject. */
+  then?: string;
   /** Since when, and what began then. */
   since?: number;
   sinceWord?: string;
@@ -33,6 +35,9 @@ export interface Now {
   child?: { workflowId?: string; runId?: string };
 }
 
+const MISFIT_TITLE = "The worker's code no longer fits this workflow's history";
+const MISFIT_HINT =
+  "The code was changed in a place that this run is already past. Put the change behind a patch (versioning), or take it back, and restart the worker: it goes on from here.";
 const FIX_HINT = "Fix the code and restart the worker: it goes on from here, nothing is lost.";
 
 export function now(describe: Describe, events: HistoryEvent[], pollers: Pollers, clock: number): Now {
@@ -52,9 +57,10 @@ export function now(describe: Describe, events: HistoryEvent[], pollers: Pollers
   const failing = task && (task.attempt ?? 1) > 1 ? failingTask(events) : undefined;
   if (task && failing) {
     const next = task.state === "Scheduled" ? instant(task.scheduledTime) : undefined;
+    const misfit = failing.event.attributes.cause === "NonDeterministicError";
     troubles.push({
       tone: "bad",
-      title: failing.failure ? "The workflow's code keeps failing" : "Workers take the workflow task and do not answer",
+      title: misfit ? MISFIT_TITLE : failing.failure ? "The workflow's code keeps failing" : "Workers take the workflow task and do not answer",
       since: failing.since,
       sinceWord: "failing for",
       failure: failing.failure,
@@ -62,7 +68,7 @@ export function now(describe: Describe, events: HistoryEvent[], pollers: Pollers
       attempt: task.attempt,
       next: next !== undefined && next > clock ? next : undefined,
       nextWord: "next attempt",
-      hint: FIX_HINT,
+      hint: misfit ? MISFIT_HINT : FIX_HINT,
       also: unpolled ? [`No worker polls the task queue ${queue} now.`] : [],
     });
   } else if (task && unpolled) {
@@ -138,8 +144,15 @@ export function now(describe: Describe, events: HistoryEvent[], pollers: Pollers
   return first;
 }
 
+interface FailingTask {
+  failure?: Failure;
+  since?: number;
+  /** The last that failed, rather than only timed out. */
+  event: HistoryEvent;
+}
+
 /** The failure of the current workflow task, from the events after the last one that completed. */
-export function failingTask(events: HistoryEvent[]): { failure?: Failure; since?: number; event: HistoryEvent } | undefined {
+export function failingTask(events: HistoryEvent[]): FailingTask | undefined {
   let first: HistoryEvent | undefined;
   let last: HistoryEvent | undefined;
   let failure: Failure | undefined;
@@ -150,7 +163,7 @@ export function failingTask(events: HistoryEvent[]): { failure?: Failure; since?
     const moved = event.eventType === "WorkflowTaskTimedOut" && event.attributes.timeoutType === "ScheduleToStart";
     if (moved || (event.eventType !== "WorkflowTaskFailed" && event.eventType !== "WorkflowTaskTimedOut")) continue;
     first = event;
-    last ??= event;
+    if (last === undefined || (failure === undefined && event.attributes.failure)) last = event;
     failure ??= event.attributes.failure;
   }
   return last && { failure, since: instant(first?.eventTime), event: last };
@@ -181,7 +194,8 @@ function pendingActivity(activity: PendingActivity, events: HistoryEvent[], poll
     return {
       ...base,
       tone: "bad",
-      title: started ? "Tries the failing activity again" : "Waits to try the failing activity again",
+      title: started ? "Tries the activity" : "Waits to try the activity",
+      then: "again, which keeps failing",
       since: scheduled ?? instant(activity.lastAttemptCompleteTime),
       sinceWord: scheduled === undefined ? "last failed" : "trying for",
       failure: activity.lastFailure,
@@ -241,7 +255,7 @@ function summary(rest: Now[]): string[] {
     const more = `${plural(rest.length, "more thing")} pending`;
     return [failing > 0 ? `${more}, ${failing} of them failing.` : `${more}.`];
   }
-  return rest.map((one) => `Also: ${lower(one.title)}${one.subject ? ` ${one.subject}` : ""}${one.error ? ` (${one.error})` : ""}.`);
+  return rest.map((one) => `Also: ${[lower(one.title), one.subject, one.then].filter(Boolean).join(" ")}${one.error ? ` (${one.error})` : ""}.`);
 }
 
 function lower(text: string): string {

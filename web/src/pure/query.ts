@@ -16,7 +16,7 @@ export function and(query: string, clause: string): string {
 
 /** Whether this is a query, and not an id that somebody pasted: it has an operator between a name and a value. */
 export function looksLikeQuery(text: string): boolean {
-  return /[=<>]|\b(in|between|is|starts_with|like|order\s+by)\b/i.test(text.trim()) && /^[\s(`\w]/.test(text);
+  return /[=<>]|\b(in\s*\(|between\s|is\s+(not\s+)?null\b|starts_with\b|order\s+by\b)/i.test(text);
 }
 
 /** A value in a query. */

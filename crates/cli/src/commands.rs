@@ -1,0 +1,4 @@
+//! One file per command.
+
+pub mod server;
+pub mod start_dev;

@@ -1,0 +1,177 @@
+//! `steadfast server start-dev`, with the flags of `temporal server start-dev`: every SDK has a helper that starts a
+//! development server with them.
+
+use super::server::{address, run, with_default};
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use steadfast_machine::Limits;
+use steadfast_machine::duration::DAY;
+use steadfast_query::AttributeType;
+use steadfast_server::dynamic_config::{self, Effect};
+use steadfast_server::serve::{Options, StoreChoice};
+
+/// The pages' port when only the server's is given.
+const UI_PORT_OFFSET: u16 = 1000;
+
+#[derive(Args)]
+pub struct StartDev {
+    /// Keep what happens in this file. Without it, all is lost when the server stops.
+    #[arg(short = 'f', long, value_name = "PATH")]
+    db_filename: Option<PathBuf>,
+    /// Dynamic configuration, the value as JSON. Can be passed more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    dynamic_config_value: Vec<String>,
+    /// Serve no pages.
+    #[arg(long)]
+    headless: bool,
+    /// Port of the HTTP API (which is not built yet).
+    #[arg(long)]
+    http_port: Option<u16>,
+    /// Address that the gRPC API listens on.
+    #[arg(long, default_value = "localhost")]
+    ip: String,
+    /// Print the configuration to standard error.
+    #[arg(long)]
+    log_config: bool,
+    /// Port of the metrics (which are not built yet).
+    #[arg(long)]
+    metrics_port: Option<u16>,
+    /// Make this namespace too. Can be passed more than once; "default" is always made.
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Vec<String>,
+    /// Port of the gRPC API; 0 for any that is free.
+    #[arg(short, long, default_value_t = 7233)]
+    port: u16,
+    /// Register a search attribute: Text, Keyword, Int, Double, Bool, Datetime or KeywordList. Can be passed more than
+    /// once.
+    #[arg(long, value_name = "NAME=TYPE")]
+    search_attribute: Vec<String>,
+    /// A pragma for SQLite. Can be passed more than once.
+    #[arg(long, value_name = "PRAGMA=VALUE")]
+    sqlite_pragma: Vec<String>,
+    /// Accepted, without effect: the pages are this program's own.
+    #[arg(long, value_name = "PATH")]
+    ui_asset_path: Option<PathBuf>,
+    /// Accepted, without effect: payloads are not decoded remotely yet.
+    #[arg(long, value_name = "URL")]
+    ui_codec_endpoint: Option<String>,
+    /// Accepted, without effect: the pages fetch nothing.
+    #[arg(long)]
+    ui_disable_news_fetch: bool,
+    /// Address of the pages [default: that of --ip].
+    #[arg(long)]
+    ui_ip: Option<String>,
+    /// Port of the pages [default: --port + 1000].
+    #[arg(long)]
+    ui_port: Option<u16>,
+    /// Path under which the pages are served.
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    ui_public_path: String,
+    #[command(flatten)]
+    common: CommonFlags,
+}
+
+/// Flags that every command of the `temporal` command line has. They are about its client, or its output; a helper that
+/// starts a server may pass them.
+#[derive(Args)]
+#[command(next_help_heading = "Accepted, without effect")]
+struct CommonFlags {
+    #[arg(long, hide = true)]
+    color: Option<String>,
+    #[arg(long, hide = true)]
+    command_timeout: Option<String>,
+    #[arg(long, hide = true)]
+    client_connect_timeout: Option<String>,
+    #[arg(long, hide = true)]
+    config_file: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    disable_config_env: bool,
+    #[arg(long, hide = true)]
+    disable_config_file: bool,
+    #[arg(long, hide = true)]
+    env: Option<String>,
+    #[arg(long, hide = true)]
+    env_file: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    no_json_shorthand_payloads: bool,
+    #[arg(short, long, hide = true)]
+    output: Option<String>,
+    #[arg(long, hide = true)]
+    profile: Option<String>,
+    #[arg(long, hide = true)]
+    time_format: Option<String>,
+}
+
+impl StartDev {
+    pub fn run(self) -> Result<(), String> {
+        let ip = address(&self.ip)?;
+        let ui_ip = self.ui_ip.as_deref().map_or(Ok(ip), address)?;
+        let ui_port = self.ui_port.unwrap_or(match self.port {
+            0 => 0,
+            port => port.saturating_add(UI_PORT_OFFSET),
+        });
+        let mut limits = Limits::default();
+        for setting in &self.dynamic_config_value {
+            configure(&mut limits, setting)?;
+        }
+        let search_attributes =
+            self.search_attribute.iter().map(|text| search_attribute(text)).collect::<Result<_, _>>()?;
+        for (flag, port) in [("--http-port", self.http_port), ("--metrics-port", self.metrics_port)] {
+            if port.is_some() {
+                tracing::warn!("{flag} has no effect yet");
+            }
+        }
+        let options = Options {
+            grpc: SocketAddr::new(ip, self.port),
+            ui: (!self.headless).then(|| SocketAddr::new(ui_ip, ui_port)),
+            ui_public_path: self.ui_public_path,
+            store: match self.db_filename {
+                None => StoreChoice::Memory,
+                Some(path) => StoreChoice::File { path, pragmas: self.sqlite_pragma },
+            },
+            namespaces: with_default(self.namespace),
+            retention: DAY,
+            search_attributes,
+            limits,
+        };
+        if self.log_config {
+            eprintln!("{options:#?}");
+        }
+        run(options)
+    }
+}
+
+/// `Key=JSON`. What is unknown is said, but does not stop the start: helpers pass keys of other versions.
+fn configure(limits: &mut Limits, setting: &str) -> Result<(), String> {
+    let (key, value) = setting
+        .split_once('=')
+        .ok_or_else(|| format!("invalid dynamic config value \"{setting}\": expected KEY=VALUE"))?;
+    let value = serde_json::from_str(value)
+        .map_err(|error| format!("invalid JSON for dynamic config value {key}: {error}"))?;
+    match dynamic_config::apply(limits, key, &value) {
+        Effect::Applied | Effect::AlwaysSo => Ok(()),
+        Effect::Ignored => {
+            tracing::warn!(key, %value, "this server does otherwise: the setting has no effect");
+            Ok(())
+        }
+        Effect::Unknown => {
+            tracing::warn!(key, "unknown dynamic config key: the setting has no effect");
+            Ok(())
+        }
+        Effect::BadValue => Err(format!("invalid value for dynamic config value {key}: {value}")),
+    }
+}
+
+fn search_attribute(text: &str) -> Result<(String, AttributeType), String> {
+    let (name, kind) = text
+        .split_once('=')
+        .ok_or_else(|| format!("invalid search attribute \"{text}\": expected NAME=TYPE"))?;
+    let kind = AttributeType::from_name(kind).ok_or_else(|| {
+        format!(
+            "invalid search attribute type \"{kind}\": expected one of Text, Keyword, Int, Double, Bool, Datetime, \
+             KeywordList"
+        )
+    })?;
+    Ok((name.into(), kind))
+}

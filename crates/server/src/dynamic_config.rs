@@ -1,0 +1,149 @@
+//! The reference's dynamic configuration, as far as it means something here. Scripts and test suites pass dozens of
+//! keys, many of which the reference itself has dropped: unknown ones are taken with a warning.
+
+use serde_json::Value;
+use steadfast_machine::Limits;
+use steadfast_machine::duration::SECOND;
+
+/// What a key and its value did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is in force.
+    Applied,
+    /// It asks for what is always so here.
+    AlwaysSo,
+    /// It is known, but this server does otherwise, or cannot.
+    Ignored,
+    Unknown,
+    /// The value is not of the key's type.
+    BadValue,
+}
+
+/// Switches that are always on here.
+const ALWAYS_ON: &[&str] = &[
+    "frontend.enableupdateworkflowexecution",
+    "frontend.enableupdateworkflowexecutionasyncaccepted",
+    "system.enableeagerworkflowstart",
+    "system.forcesearchattributescacherefreshonread",
+    "matching.usenewmatcher",
+];
+
+/// Known keys without a meaning here, because there is nothing to cache, to wait for, or to rate.
+const WITHOUT_MEANING: &[&str] = &[
+    "frontend.enableserverversioncheck",
+    "frontend.namespacerps",
+    "frontend.namespacerps.visibility",
+    "frontend.rps",
+    "system.refreshnexusendpointsminwait",
+    "system.visibilitypersistencemaxreadqps",
+    "system.visibilitypersistencemaxwriteqps",
+    "worker.buildidscavengerenabled",
+];
+
+/// Applies one setting. Keys are compared without regard to case.
+pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
+    let key = key.to_ascii_lowercase();
+    if ALWAYS_ON.contains(&key.as_str()) {
+        return match value {
+            Value::Bool(true) => Effect::AlwaysSo,
+            Value::Bool(false) => Effect::Ignored,
+            _ => Effect::BadValue,
+        };
+    }
+    if WITHOUT_MEANING.contains(&key.as_str()) {
+        return Effect::AlwaysSo;
+    }
+    let size = value.as_u64().and_then(|number| usize::try_from(number).ok());
+    let set = |field: &mut usize| match size {
+        Some(size) => {
+            *field = size;
+            Effect::Applied
+        }
+        None => Effect::BadValue,
+    };
+    let set_count = |field: &mut i64| match value.as_i64() {
+        Some(number) if number >= 0 => {
+            *field = number;
+            Effect::Applied
+        }
+        _ => Effect::BadValue,
+    };
+    match key.as_str() {
+        "limit.maxidlength" => set(&mut limits.id_bytes),
+        "limit.blobsize.error" => set(&mut limits.blob_bytes),
+        "limit.memosize.error" => set(&mut limits.memo_bytes),
+        "limit.historysize.error" => set_count(&mut limits.history_bytes),
+        "limit.historycount.error" => set_count(&mut limits.history_events),
+        "limit.historysize.suggestcontinueasnew" => set_count(&mut limits.suggest_continue_bytes),
+        "limit.historycount.suggestcontinueasnew" => set_count(&mut limits.suggest_continue_events),
+        "limit.numpendingactivities.error" => set(&mut limits.pending_activities),
+        "limit.numpendingchildexecutions.error" => set(&mut limits.pending_children),
+        "limit.numpendingsignals.error" => set(&mut limits.pending_signals),
+        "limit.numpendingcancelrequests.error" => set(&mut limits.pending_cancels),
+        "history.maximumsignalsperexecution" => set_count(&mut limits.signals_per_run),
+        "history.maxinflightupdates" => set(&mut limits.updates_in_flight),
+        "history.maxtotalupdates" => set_count(&mut limits.updates_total),
+        "history.maximumbufferedeventsbatch" => set(&mut limits.buffered_events),
+        "history.maxbufferedquerycount" => set(&mut limits.buffered_queries),
+        "frontend.maxlinksperrequest" => set(&mut limits.links_per_request),
+        "frontend.linkmaxsize" => set(&mut limits.link_bytes),
+        "system.enableactivityeagerexecution" => match value.as_bool() {
+            Some(on) => {
+                limits.eager_activities = on;
+                Effect::Applied
+            }
+            None => Effect::BadValue,
+        },
+        "history.workflowidreuseminimalinterval" => match value.as_str().and_then(seconds) {
+            Some(nanos) => {
+                limits.run_spacing = nanos;
+                Effect::Applied
+            }
+            None => Effect::BadValue,
+        },
+        _ => Effect::Unknown,
+    }
+}
+
+/// `"0s"`, `"1s"`, `"1.5s"` and `"500ms"`, in nanoseconds.
+fn seconds(text: &str) -> Option<i64> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, SECOND / 1000),
+        None => (text.strip_suffix('s')?, SECOND),
+    };
+    let number: f64 = number.parse().ok()?;
+    (number.is_finite() && (0.0..1e9).contains(&number)).then(|| (number * unit as f64) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn known_keys_change_the_limits_whatever_their_case() {
+        let mut limits = Limits::default();
+        let applied = apply(&mut limits, "limit.historyCount.suggestContinueAsNew", &json!(50));
+        assert_eq!(applied, Effect::Applied);
+        assert_eq!(limits.suggest_continue_events, 50);
+        assert_eq!(apply(&mut limits, "LIMIT.BLOBSIZE.ERROR", &json!(1000)), Effect::Applied);
+        assert_eq!(limits.blob_bytes, 1000);
+        apply(&mut limits, "history.workflowIdReuseMinimalInterval", &json!("250ms"));
+        assert_eq!(limits.run_spacing, SECOND / 4);
+    }
+
+    #[test]
+    fn other_keys_and_values_are_told_apart_and_change_nothing() {
+        let mut limits = Limits::default();
+        for (key, value, effect) in [
+            ("frontend.enableUpdateWorkflowExecution", json!(true), Effect::AlwaysSo),
+            ("frontend.enableUpdateWorkflowExecution", json!(false), Effect::Ignored),
+            ("nobody.knowsThis", json!(1), Effect::Unknown),
+            ("limit.maxIDLength", json!("long"), Effect::BadValue),
+            ("limit.historySize.error", json!(-1), Effect::BadValue),
+        ] {
+            assert_eq!(apply(&mut limits, key, &value), effect, "{key}");
+        }
+        assert_eq!(limits.id_bytes, Limits::default().id_bytes);
+    }
+}

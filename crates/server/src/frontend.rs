@@ -1,7 +1,6 @@
 //! What every handler works with: the engine, the limits, the tokens, and what this server says of itself.
 
 use crate::call::Call;
-use crate::facade::{Engine, Failure, NamespaceState};
 use crate::from_proto::{Addressed, Context};
 use crate::limits::{LONG_CALLS, NAMESPACE_BYTES};
 use crate::status::Refusal;
@@ -13,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use steadfast_api::v1::enums::{
     NamespaceState as State, ResourceExhaustedCause as Cause, ResourceExhaustedScope as Scope,
 };
+use steadfast_engine::{Engine, NamespaceState};
 use steadfast_machine::{EntityKey, Limits, Reject, Reply};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -118,15 +118,12 @@ impl Frontend {
         Ok(LongCall { frontend: self, key })
     }
 
-    /// Waits for a long poll; `None` also when the server stops meanwhile.
-    pub async fn unless_stopping<T>(
-        &self,
-        poll: impl Future<Output = Result<Option<T>, Failure>>,
-    ) -> Result<Option<T>, Refusal> {
+    /// Waits; `None` when the server stops meanwhile.
+    pub async fn unless_stopping<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            answer = poll => Ok(answer?),
-            () = self.stopping.cancelled() => Ok(None),
+            answer = wait => Some(answer),
+            () = self.stopping.cancelled() => None,
         }
     }
 }
@@ -152,8 +149,13 @@ impl Drop for LongCall<'_> {
 /// An id for a request that came without one. The rim may use the real random source: what the machines decide depends
 /// on the id that they are given, not on where it came from.
 #[allow(clippy::disallowed_methods)]
+pub fn fresh_uuid() -> Uuid {
+    Uuid::new_v4()
+}
+
+/// The same as text.
 pub fn fresh_id() -> String {
-    Uuid::new_v4().to_string()
+    fresh_uuid().to_string()
 }
 
 /// A reply that the machine does not give to this input: our own mistake, told as such instead of a panic.

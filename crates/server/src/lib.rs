@@ -9,11 +9,10 @@
 pub mod call;
 pub mod check;
 pub mod cron;
-pub mod facade;
+pub mod dynamic_config;
 pub mod from_proto;
 pub mod frontend;
 pub mod grpc;
-pub mod dynamic_config;
 pub mod limits;
 pub mod listen;
 pub mod reflection;

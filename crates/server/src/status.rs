@@ -1,6 +1,5 @@
 //! The one table from refusals to gRPC statuses. SDKs decode the typed details, a bare code is not enough for them.
 
-use crate::facade::Failure;
 use bytes::Bytes;
 use prost::Message;
 use prost_types::Any;
@@ -8,6 +7,7 @@ use steadfast_api::google::rpc;
 use steadfast_api::v1::enums::{NamespaceState, ResourceExhaustedCause, ResourceExhaustedScope};
 use steadfast_api::v1::errordetails as details;
 use steadfast_api::v1::failure::MultiOperationExecutionAborted;
+use steadfast_engine::Failure;
 use steadfast_machine::Reject;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};

@@ -7,7 +7,6 @@ mod tasks;
 pub use describe::*;
 pub use tasks::*;
 
-use crate::facade::{PollerView, QueueView};
 use bytes::Bytes;
 use prost::Message;
 use prost_types::Timestamp;
@@ -20,6 +19,7 @@ use steadfast_api::v1::workflowservice::{
     PollWorkflowExecutionUpdateResponse, SignalWithStartWorkflowExecutionResponse,
     StartWorkflowExecutionResponse, UpdateWorkflowExecutionResponse,
 };
+use steadfast_engine::{PollerView, QueueView};
 use steadfast_machine::duration;
 use steadfast_machine::workflow::reply::{Started, UpdateReply};
 use steadfast_machine::{RunKey, Time};

@@ -2,7 +2,6 @@
 
 use super::workflow_tasks::{bad_token, worker};
 use crate::call::Call;
-use crate::facade::{NamespaceState, Poll};
 use crate::from_proto::ActivityAddress;
 use crate::frontend::{Frontend, unexpected};
 use crate::status::Refusal;
@@ -12,6 +11,7 @@ use std::sync::Arc;
 use steadfast_api::v1::common::Payloads;
 use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::workflowservice::*;
+use steadfast_engine::{NamespaceState, Poll};
 use steadfast_machine::workflow::input::ActivityEnd;
 use steadfast_machine::workflow::reply::WorkflowReply;
 use steadfast_machine::{QueueKey, QueueType, Reply};
@@ -45,7 +45,8 @@ pub async fn poll_activity_task_queue(
         deployment_name,
         rate: request.task_queue_metadata.and_then(|metadata| metadata.max_tasks_per_second),
     };
-    let task = frontend.unless_stopping(frontend.engine.poll_activity_task(poll, until)).await?;
+    let polled = frontend.unless_stopping(frontend.engine.poll_activity_task(poll, until)).await;
+    let task = polled.transpose()?.flatten();
     Ok(task.map_or_else(PollActivityTaskQueueResponse::default, |task| {
         let of = (namespace.id, namespace.name.as_str());
         to_proto::activity_task(&frontend.tokens, of, *task.activity, task.scheduled)

@@ -1,19 +1,19 @@
 //! Histories: pages, long polls for new events, the close event alone, newest first.
 
 use crate::call::Call;
-use crate::facade::HistoryPage;
+use crate::check;
 use crate::frontend::Frontend;
 use crate::limits::{HISTORY_PAGE, LONGEST_WAIT, TAIL};
 use crate::status::Refusal;
 use crate::token;
 use crate::token::{bytes_of, uuid_of};
-use crate::{check, facade};
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use steadfast_api::v1::common::WorkflowExecution;
 use steadfast_api::v1::enums::HistoryEventFilterType;
 use steadfast_api::v1::history::{History, HistoryEvent};
 use steadfast_api::v1::workflowservice::*;
+use steadfast_engine::HistoryPage;
 use steadfast_machine::{EntityKey, Reject};
 use uuid::Uuid;
 
@@ -74,9 +74,8 @@ pub async fn get_workflow_execution_history(
         let until = call.wait_until(LONGEST_WAIT, TAIL);
         let wait =
             frontend.engine.wait_history(place.key.clone(), Some(page.run), place.event - 1, false, until);
-        if frontend.unless_stopping(wait).await?.is_some() {
-            page = frontend.engine.history(place.key, Some(page.run), place.event, size, false).await?;
-        }
+        frontend.unless_stopping(wait).await.transpose()?;
+        page = frontend.engine.history(place.key, Some(page.run), place.event, size, false).await?;
     }
     Ok(forward(frontend, &call, page, place.until, request.wait_new_event))
 }
@@ -134,9 +133,8 @@ async fn close_event(
         let until = call.wait_until(LONGEST_WAIT, TAIL);
         let beyond = run.core.next_event_id - 1;
         let closed = frontend.engine.wait_history(place.key.clone(), Some(id), beyond, true, until);
-        if frontend.unless_stopping(closed).await?.is_some() {
-            run = frontend.engine.describe(place.key.clone(), Some(id)).await?;
-        }
+        frontend.unless_stopping(closed).await.transpose()?;
+        run = frontend.engine.describe(place.key.clone(), Some(id)).await?;
     }
     if run.is_open() {
         let next = token::HistoryPage { run: bytes_of(id), event: 1, reverse: false, until: 0 };
@@ -157,7 +155,7 @@ async fn close_event(
     })
 }
 
-fn decoded(page: facade::HistoryPage) -> Result<Vec<HistoryEvent>, Refusal> {
+fn decoded(page: HistoryPage) -> Result<Vec<HistoryEvent>, Refusal> {
     History::decode(page.encoded).map(|history| history.events).map_err(|error| {
         tracing::error!(%error, run = %page.run, "a stored history does not decode");
         Refusal::Unavailable("the history could not be read".into())

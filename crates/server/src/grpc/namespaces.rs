@@ -2,8 +2,7 @@
 
 use super::cluster::CLUSTER;
 use crate::call::Call;
-use crate::facade::NamespaceState;
-use crate::frontend::{Frontend, fresh_id};
+use crate::frontend::{Frontend, fresh_uuid};
 use crate::limits::{NAMESPACE_BYTES, NAMESPACE_PAGE, SHORTEST_RETENTION};
 use crate::status::Refusal;
 use bytes::Bytes;
@@ -14,7 +13,10 @@ use steadfast_api::v1::namespace::{BadBinaries, NamespaceConfig, NamespaceInfo};
 use steadfast_api::v1::operatorservice::{DeleteNamespaceRequest, DeleteNamespaceResponse};
 use steadfast_api::v1::replication::{ClusterReplicationConfig, NamespaceReplicationConfig};
 use steadfast_api::v1::workflowservice::*;
+use steadfast_engine::{Engine, Failure, NamespaceState};
+use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::{Reject, duration};
+use uuid::Uuid;
 
 /// The namespace of the server's own work, in the reference: nobody may delete it.
 const SYSTEM: &str = "temporal-system";
@@ -92,23 +94,42 @@ pub async fn register_namespace(
         return Err(Reject::invalid("Cannot register global namespace when not enabled").into());
     }
     let retention = retention(request.workflow_execution_retention_period.as_ref())?;
-    let namespaces = frontend.engine.namespaces();
-    if namespaces.get(&request.namespace).is_some() {
-        return Err(Refusal::NamespaceExists(request.namespace));
+    let state = NamespaceState {
+        description: request.description,
+        owner: request.owner_email,
+        data: request.data.into_iter().collect(),
+        retention,
+        ..NamespaceState::new(fresh_uuid(), &request.namespace)
+    };
+    match frontend.engine.namespaces().register(state).await {
+        Ok(()) => Ok(RegisterNamespaceResponse {}),
+        Err(Failure::Reject(Reject::AlreadyExists(_))) => Err(Refusal::NamespaceExists(request.namespace)),
+        Err(failure) => Err(failure.into()),
     }
-    namespaces
-        .register(NamespaceState {
-            id: uuid::Uuid::try_parse(&fresh_id()).unwrap_or_default(),
-            name: request.namespace,
-            state: State::Registered as i32,
-            description: request.description,
-            owner: request.owner_email,
-            data: request.data.into_iter().collect(),
-            retention,
-            ..NamespaceState::default()
-        })
-        .await?;
-    Ok(RegisterNamespaceResponse {})
+}
+
+/// Reads a namespace, changes it and writes it back; again, when somebody else changed it meanwhile.
+pub async fn change(
+    frontend: &Frontend,
+    id: Uuid,
+    change: impl Fn(&mut NamespaceState),
+) -> Result<NamespaceState, Refusal> {
+    const TRIES: usize = 5;
+    let namespaces = frontend.engine.namespaces();
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let known = namespaces.by_id(id).ok_or_else(|| Refusal::NoNamespace(id.to_string()))?;
+        let mut changed = NamespaceState::clone(&known);
+        change(&mut changed);
+        match namespaces.update(changed.clone()).await {
+            Ok(()) => return Ok(changed),
+            Err(Failure::Unavailable(why)) if tries < TRIES => {
+                tracing::debug!(why, "a namespace was not written, trying again");
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+    }
 }
 
 /// Nanoseconds; at least an hour.
@@ -188,29 +209,25 @@ pub async fn update_namespace(
     {
         return Err(Reject::invalid("Invalid namespace state update.").into());
     }
-    let changed = frontend
-        .engine
-        .namespaces()
-        .change(namespace.id, move |namespace| {
-            if let Some(update) = &info_update {
-                if !update.description.is_empty() {
-                    namespace.description = update.description.clone();
-                }
-                if !update.owner_email.is_empty() {
-                    namespace.owner = update.owner_email.clone();
-                }
-                if update.state != State::Unspecified as i32 {
-                    namespace.state = update.state;
-                }
-                // Keys are added and changed, never dropped.
-                namespace.data.extend(update.data.clone());
+    let changed = change(frontend, namespace.id, move |namespace| {
+        if let Some(update) = &info_update {
+            if !update.description.is_empty() {
+                namespace.description = update.description.clone();
             }
-            if let Some(retention) = new_retention {
-                namespace.retention = retention;
+            if !update.owner_email.is_empty() {
+                namespace.owner = update.owner_email.clone();
             }
-            Ok(())
-        })
-        .await?;
+            if update.state != State::Unspecified as i32 {
+                namespace.state = update.state;
+            }
+            // Keys are added and changed, never dropped.
+            namespace.data.extend(update.data.clone());
+        }
+        if let Some(retention) = new_retention {
+            namespace.retention = retention;
+        }
+    })
+    .await?;
     Ok(UpdateNamespaceResponse {
         namespace_info: Some(info(frontend, &changed)),
         config: Some(config(&changed)),
@@ -225,14 +242,7 @@ pub async fn deprecate_namespace(
     request: DeprecateNamespaceRequest,
 ) -> Result<DeprecateNamespaceResponse, Refusal> {
     let namespace = find(frontend, &request.namespace, "")?;
-    frontend
-        .engine
-        .namespaces()
-        .change(namespace.id, |namespace| {
-            namespace.state = State::Deprecated as i32;
-            Ok(())
-        })
-        .await?;
+    change(frontend, namespace.id, |namespace| namespace.state = State::Deprecated as i32).await?;
     Ok(DeprecateNamespaceResponse {})
 }
 
@@ -245,6 +255,51 @@ pub async fn delete_namespace(
     if namespace.name == SYSTEM {
         return Err(Reject::FailedPrecondition("unable to delete system namespace".into()).into());
     }
-    let deleted_namespace = frontend.engine.namespaces().delete(namespace.id).await?;
+    let namespaces = frontend.engine.namespaces();
+    let id = namespace.id.simple().to_string();
+    let name = |length: usize| format!("{}-deleted-{}", namespace.name, &id[..length]);
+    // Five characters of the id, and more only if that name is taken.
+    let deleted_namespace = (5..=id.len())
+        .map(name)
+        .find(|name| namespaces.get(name).is_none())
+        .unwrap_or_else(|| name(id.len()));
+    change(frontend, namespace.id, |namespace| {
+        namespace.state = State::Deleted as i32;
+        namespace.name.clone_from(&deleted_namespace);
+    })
+    .await?;
+    tokio::spawn(purge(frontend.engine.clone(), namespace.id));
     Ok(DeleteNamespaceResponse { deleted_namespace })
+}
+
+/// Removes all that is in a deleted namespace, then its record. Stops quietly when the server does: the next start goes
+/// on with it.
+pub async fn purge(engine: Engine, id: Uuid) {
+    let mut shutdown = engine.shutdown();
+    tokio::select! {
+        purged = purged(&engine, id) => if let Err(failure) = purged {
+            tracing::warn!(?failure, namespace = %id, "a deleted namespace is not removed yet; the next start goes on");
+        },
+        _ = shutdown.wait_for(|down| *down) => {}
+    }
+}
+
+async fn purged(engine: &Engine, id: Uuid) -> Result<(), Failure> {
+    const PAGE: usize = 100;
+    let Some(namespace) = engine.namespaces().by_id(id) else { return Ok(()) };
+    loop {
+        let all = steadfast_query::parse("").and_then(|query| steadfast_query::resolve(query, &*namespace));
+        let all = all.map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let page = engine.list(id, all, None, PAGE).await?;
+        if page.rows.is_empty() {
+            return engine.namespaces().delete(id).await;
+        }
+        for (key, _) in page.rows {
+            match engine.apply(key.entity, Input::run(key.run, What::Delete)).await {
+                // Gone already.
+                Ok(_) | Err(Failure::Reject(Reject::NotFound(_))) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! Queries and updates, from the caller's side: calls that wait for a worker.
 
 use crate::call::Call;
-use crate::facade::NamespaceState;
 use crate::from_proto::Addressed;
 use crate::frontend::{Frontend, unexpected};
 use crate::limits::{LONGEST_WAIT, NO_DEADLINE, QUERY_TAIL};
@@ -11,6 +10,7 @@ use std::time::Instant;
 use steadfast_api::v1::enums::QueryResultType;
 use steadfast_api::v1::query::QueryRejected;
 use steadfast_api::v1::workflowservice::*;
+use steadfast_engine::{Failure, NamespaceState};
 use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::reply::{Started, UpdateReply, WorkflowReply};
 use steadfast_machine::{CallerId, EntityKey, Reject, Reply};
@@ -57,7 +57,10 @@ async fn wait(
     until: Instant,
 ) -> Result<Option<Reply>, Refusal> {
     let key = EntityKey::workflow(namespace.id, &id);
-    frontend.unless_stopping(frontend.engine.wait(caller, key, input, until)).await
+    match frontend.unless_stopping(frontend.engine.wait(caller, key, input, until)).await {
+        Some(answer) => Ok(answer?),
+        None => Err(Failure::stopping().into()),
+    }
 }
 
 /// The stage that an update has reached now.

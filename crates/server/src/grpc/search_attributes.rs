@@ -1,5 +1,6 @@
 //! Which search attributes there are, and which a namespace adds or drops.
 
+use super::namespaces::change;
 use crate::call::Call;
 use crate::frontend::Frontend;
 use crate::status::Refusal;
@@ -58,16 +59,12 @@ pub async fn add_search_attributes(
         added.push((name, kind));
     }
     let namespace = named(frontend, &request.namespace)?;
-    frontend
-        .engine
-        .namespaces()
-        .change(namespace.id, move |namespace| {
-            for (name, kind) in &added {
-                namespace.attributes.entry(name.clone()).or_insert(*kind);
-            }
-            Ok(())
-        })
-        .await?;
+    change(frontend, namespace.id, |namespace| {
+        for (name, kind) in &added {
+            namespace.attributes.entry(name.clone()).or_insert(*kind);
+        }
+    })
+    .await?;
     Ok(AddSearchAttributesResponse {})
 }
 
@@ -83,13 +80,23 @@ pub async fn remove_search_attributes(
         return Err(Reject::invalid(format!("Unable to remove non-custom search attributes: {name}.")).into());
     }
     let namespace = named(frontend, &request.namespace)?;
-    for name in &request.search_attributes {
-        frontend.engine.namespaces().remove_attribute(namespace.id, name).await?;
+    let known = |name: &&String| namespace.attributes.contains_key(*name);
+    for name in request.search_attributes.iter().filter(known) {
+        change(frontend, namespace.id, |namespace| {
+            namespace.attributes.remove(name);
+        })
+        .await?;
+        // Its values go too, so that an attribute of the same name and another type begins empty.
+        let wiped = frontend.engine.store().delete_search_attribute(namespace.id, name).await;
+        wiped.map_err(steadfast_engine::Failure::from)?;
     }
     Ok(RemoveSearchAttributesResponse {})
 }
 
-fn named(frontend: &Frontend, name: &str) -> Result<std::sync::Arc<crate::facade::NamespaceState>, Refusal> {
+fn named(
+    frontend: &Frontend,
+    name: &str,
+) -> Result<std::sync::Arc<steadfast_engine::NamespaceState>, Refusal> {
     if name.is_empty() {
         return Err(Reject::invalid("Namespace is not set on request.").into());
     }

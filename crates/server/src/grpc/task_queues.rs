@@ -1,7 +1,6 @@
 //! Who polls a queue, and what waits in it.
 
 use crate::call::Call;
-use crate::facade::NamespaceState;
 use crate::frontend::Frontend;
 use crate::status::Refusal;
 use crate::{check, to_proto};
@@ -14,6 +13,7 @@ use steadfast_api::v1::taskqueue::{
 };
 use steadfast_api::v1::workflowservice::describe_task_queue_response::EffectiveRateLimit;
 use steadfast_api::v1::workflowservice::*;
+use steadfast_engine::NamespaceState;
 use steadfast_machine::{QueueKey, QueueType, Reject};
 
 /// Tasks per second that a queue gives out when nobody limits it, as the reference shows it.

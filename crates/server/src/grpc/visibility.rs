@@ -1,13 +1,13 @@
 //! Lists and counts.
 
 use crate::call::Call;
-use crate::facade::NamespaceState;
 use crate::frontend::Frontend;
 use crate::limits::LIST_PAGE;
 use crate::status::Refusal;
 use crate::to_proto;
 use crate::token::{ListPage, bytes_of, uuid_of};
 use bytes::Bytes;
+use steadfast_engine::NamespaceState;
 
 use steadfast_api::v1::common::Payload;
 use steadfast_api::v1::enums::WorkflowExecutionStatus as Status;

@@ -1,7 +1,6 @@
 //! Workflow tasks and queries, from the worker's side.
 
 use crate::call::Call;
-use crate::facade::{Poll, WorkflowTaskPoll};
 use crate::frontend::{Frontend, unexpected};
 use crate::status::Refusal;
 use crate::{check, from_proto, to_proto};
@@ -10,6 +9,7 @@ use steadfast_api::v1::deployment::WorkerDeploymentOptions;
 use steadfast_api::v1::enums::{QueryResultType, TaskQueueKind};
 use steadfast_api::v1::query::WorkflowQueryResult;
 use steadfast_api::v1::workflowservice::*;
+use steadfast_engine::{Poll, WorkflowTaskPoll};
 use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::reply::WorkflowReply;
 use steadfast_machine::{QueueKey, QueueType, Reject, Reply};
@@ -50,7 +50,8 @@ pub async fn poll_workflow_task_queue(
         deployment_name,
         rate: None,
     };
-    let task = frontend.unless_stopping(frontend.engine.poll_workflow_task(poll, until)).await?;
+    let polled = frontend.unless_stopping(frontend.engine.poll_workflow_task(poll, until)).await;
+    let task = polled.transpose()?.flatten();
     Ok(match task {
         None => PollWorkflowTaskQueueResponse::default(),
         Some(WorkflowTaskPoll::Task { task, history, backlog }) => {

@@ -1,13 +1,13 @@
 //! Tasks as workers get them.
 
 use super::{execution, nanos, normal_queue, time, workflow_type};
-use crate::facade::{QueryPoll, TaskHistory};
 use crate::token::{self, Tokens, bytes_of};
 use bytes::Bytes;
 use steadfast_api::v1::common::ActivityType;
 use steadfast_api::v1::history::history_event::Attributes;
 use steadfast_api::v1::history::{ActivityTaskScheduledEventAttributes, HistoryEvent};
 use steadfast_api::v1::workflowservice::{PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse};
+use steadfast_engine::{QueryPoll, TaskHistory};
 use steadfast_machine::duration;
 use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask};
 use uuid::Uuid;

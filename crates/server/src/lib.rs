@@ -16,6 +16,10 @@ pub mod grpc;
 pub mod limits;
 pub mod listen;
 pub mod reflection;
+pub mod serve;
 pub mod status;
 pub mod to_proto;
 pub mod token;
+mod ui;
+
+pub use grpc::cluster::API_LEVEL;

@@ -114,11 +114,7 @@ pub fn run(options: Options) -> Result<(), String> {
 }
 
 fn banner(running: &Running, store: &str) {
-    println!(
-        "Steadfast {} (Temporal API of {})\n",
-        env!("CARGO_PKG_VERSION"),
-        steadfast_server::API_LEVEL
-    );
+    println!("Steadfast {} (Temporal API of {})\n", env!("CARGO_PKG_VERSION"), steadfast_server::API_LEVEL);
     println!("Temporal Server:      {}", shown(running.grpc));
     println!("Temporal Persistence: {store}");
     if let Some(ui) = running.ui {

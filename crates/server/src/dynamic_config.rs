@@ -112,7 +112,7 @@ fn seconds(text: &str) -> Option<i64> {
         None => (text.strip_suffix('s')?, SECOND),
     };
     let number: f64 = number.parse().ok()?;
-    (number.is_finite() && (0.0..1e9).contains(&number)).then(|| (number * unit as f64) as i64)
+    (0.0..1e9).contains(&number).then_some((number * unit as f64) as i64)
 }
 
 #[cfg(test)]

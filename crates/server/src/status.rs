@@ -120,6 +120,16 @@ impl From<&Reject> for Told {
                     ..Default::default()
                 },
             ),
+            Reject::ActivityAlreadyStarted { start_request_id, run_id, .. } => Told::with(
+                Code::AlreadyExists,
+                message,
+                "ActivityExecutionAlreadyStartedFailure",
+                &details::ActivityExecutionAlreadyStartedFailure {
+                    start_request_id: start_request_id.clone(),
+                    run_id: run_id.to_string(),
+                    ..Default::default()
+                },
+            ),
             Reject::AlreadyExists(_) => Told::bare(Code::AlreadyExists, message),
             Reject::FailedPrecondition(_) => Told::bare(Code::FailedPrecondition, message),
             Reject::WorkflowNotReady(_) => Told::with(

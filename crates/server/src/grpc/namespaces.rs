@@ -15,7 +15,7 @@ use steadfast_api::v1::replication::{ClusterReplicationConfig, NamespaceReplicat
 use steadfast_api::v1::workflowservice::*;
 use steadfast_engine::{Engine, Failure, NamespaceState};
 use steadfast_machine::workflow::input::{Input, What};
-use steadfast_machine::{Reject, duration};
+use steadfast_machine::{Kind, Reject, duration};
 use uuid::Uuid;
 
 /// The namespace of the server's own work, in the reference: nobody may delete it.
@@ -290,7 +290,7 @@ async fn purged(engine: &Engine, id: Uuid) -> Result<(), Failure> {
     loop {
         let all = steadfast_query::parse("").and_then(|query| steadfast_query::resolve(query, &*namespace));
         let all = all.map_err(|error| Failure::Unavailable(error.to_string()))?;
-        let page = engine.list(id, all, None, PAGE).await?;
+        let page = engine.list(id, Kind::Workflow, all, None, PAGE).await?;
         if page.rows.is_empty() {
             return engine.namespaces().delete(id).await;
         }

@@ -15,7 +15,7 @@ use steadfast_api::v1::filter::StartTimeFilter;
 use steadfast_api::v1::workflow::WorkflowExecutionInfo;
 use steadfast_api::v1::workflowservice::count_workflow_executions_response::AggregationGroup;
 use steadfast_api::v1::workflowservice::*;
-use steadfast_machine::{Reject, Time};
+use steadfast_machine::{Kind, Reject, Time};
 use steadfast_query::{AttributeType, Filter, GroupBy, QueryError, parse, resolve, status_name};
 use steadfast_storage::PageKey;
 
@@ -47,7 +47,7 @@ async fn page(
             run: uuid_of(&page.run),
         })
     };
-    let page = frontend.engine.list(namespace.id, filter, after, size).await?;
+    let page = frontend.engine.list(namespace.id, Kind::Workflow, filter, after, size).await?;
     let next = page.next.map_or_else(Bytes::new, |next| {
         frontend.tokens.list_page(ListPage {
             close_time: next.close_time.0,
@@ -89,11 +89,11 @@ pub async fn count_workflow_executions(
     let filter = filter(&request.query, &namespace)?;
     match filter.group_by() {
         None => {
-            let count = frontend.engine.count(namespace.id, filter).await?;
+            let count = frontend.engine.count(namespace.id, Kind::Workflow, filter).await?;
             Ok(CountWorkflowExecutionsResponse { count: signed(count), groups: Vec::new() })
         }
         Some(GroupBy::ExecutionStatus) => {
-            let by_status = frontend.engine.count_by_status(namespace.id, filter).await?;
+            let by_status = frontend.engine.count_by_status(namespace.id, Kind::Workflow, filter).await?;
             let groups: Vec<AggregationGroup> = by_status
                 .into_iter()
                 .filter(|(_, count)| *count != 0)

@@ -54,6 +54,10 @@ pub struct Book {
     unread: bool,
     /// The last task that was read or held: what is unread comes after it.
     read_to: Option<TaskKey>,
+    /// Somebody reads. There is one reader at a time, so that none takes an older view for the newest.
+    reading: bool,
+    /// A task was left to be read since the reader began: its page may not have it.
+    left_unread: bool,
     /// Tasks that are rows, wherever they are.
     count: u64,
     queries: VecDeque<QueryTask>,
@@ -66,7 +70,8 @@ pub struct Book {
 pub enum Found {
     Task(Box<Task>),
     Query(QueryTask),
-    Unread(Option<TaskKey>),
+    /// Nothing in memory; tasks are in storage, and the caller has to see to it that they are read.
+    Unread,
     Nothing,
 }
 
@@ -86,7 +91,11 @@ impl Book {
             self.dispatched.count();
             return Found::Task(Box::new(task));
         }
-        if self.unread { Found::Unread(self.read_to.clone()) } else { Found::Nothing }
+        if self.unread && !self.reading {
+            self.reading = true;
+            return Found::Unread;
+        }
+        Found::Nothing
     }
 
     fn remember(&mut self, info: &PollerInfo) {
@@ -172,6 +181,7 @@ impl Book {
         }
         let behind = self.read_to.as_ref().is_some_and(|last| task.key > *last);
         if self.unread && (behind || self.read_to.is_none()) && task.stored {
+            self.left_unread = true;
             return;
         }
         self.window.insert(task.key.clone(), task);
@@ -195,11 +205,19 @@ impl Book {
         self.read_to = self.window.last_key_value().map(|(key, _)| key.clone());
     }
 
-    /// Tasks that were read from storage, strictly after `read_to`.
-    pub fn fill(&mut self, tasks: Vec<Task>, more: bool) {
-        self.unread = more;
+    /// Where the reader goes on.
+    pub fn read_from(&mut self) -> Option<TaskKey> {
+        self.left_unread = false;
+        self.read_to.clone()
+    }
+
+    /// Tasks that were read from storage, after `read_from`. Whether the reader has to go on.
+    pub fn fill(&mut self, tasks: Vec<Task>, more: bool) -> bool {
+        self.unread = more || self.left_unread;
         for task in tasks {
-            self.read_to = Some(task.key.clone());
+            if self.read_to.as_ref().is_none_or(|last| task.key > *last) {
+                self.read_to = Some(task.key.clone());
+            }
             self.window.insert(task.key.clone(), task);
         }
         while !self.window.is_empty() {
@@ -211,6 +229,9 @@ impl Book {
                 self.dispatched.count();
             }
         }
+        let somebody_waits = self.waiters.iter().any(|waiter| !waiter.sender.is_closed());
+        self.reading = self.unread && self.window.is_empty() && somebody_waits;
+        self.reading
     }
 
     pub fn finished(&mut self, key: &TaskKey) {

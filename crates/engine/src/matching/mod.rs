@@ -22,6 +22,9 @@ const STICKY_FRESHNESS: Duration = Duration::from_secs(10);
 /// Tasks that are read at once when the window is empty.
 const PAGE: usize = 500;
 
+/// After the backlog could not be read.
+const READ_AGAIN: Duration = Duration::from_millis(200);
+
 const STRIPES: usize = 16;
 
 /// What a poller gets.
@@ -114,63 +117,63 @@ impl Matching {
         info: PollerInfo,
         deadline: Instant,
     ) -> Option<(Handed, Option<Taken>)> {
-        loop {
-            let ticket = match self.look(queue, &info) {
-                Look::Found(Handed::Task(task)) => {
-                    let taken = Taken { matching: self.clone(), task: Some(task.clone()) };
-                    return Some((Handed::Task(task), Some(taken)));
-                }
-                Look::Found(handed) => return Some((handed, None)),
-                Look::Read(after) => {
-                    self.read(queue, after).await;
-                    continue;
-                }
-                Look::Wait(ticket) => ticket,
-            };
-            let mut waiting = Waiting { matching: self, queue, ticket: Some(ticket) };
-            let receiver = waiting.receiver();
-            match tokio::time::timeout_at(deadline, receiver).await {
-                Ok(Ok(handed)) => {
-                    waiting.ticket = None;
-                    let taken = match &handed {
-                        Handed::Task(task) => {
-                            Some(Taken { matching: self.clone(), task: Some(task.clone()) })
-                        }
-                        _ => None,
-                    };
-                    return Some((handed, taken));
-                }
-                // The book let go of this poller (its queue was shut): look again.
-                Ok(Err(_)) => {
-                    waiting.ticket = None;
-                    return None;
-                }
-                Err(_) => return None,
+        let ticket = match self.look(queue, &info) {
+            Look::Found(handed) => return Some(self.hand(handed)),
+            Look::Wait(ticket) => ticket,
+        };
+        let mut waiting = Waiting { matching: self, queue, ticket: Some(ticket) };
+        let received = tokio::time::timeout_at(deadline, waiting.receiver()).await;
+        match received {
+            Ok(Ok(handed)) => {
+                waiting.ticket = None;
+                Some(self.hand(handed))
             }
+            // The queue was shut, or nothing came in time.
+            Ok(Err(_)) | Err(_) => None,
         }
+    }
+
+    fn hand(&self, handed: Handed) -> (Handed, Option<Taken>) {
+        let taken = match &handed {
+            Handed::Task(task) => Some(Taken { matching: self.clone(), task: Some(task.clone()) }),
+            Handed::Started(_) | Handed::Query(_) => None,
+        };
+        (handed, taken)
     }
 
     fn look(&self, queue: &QueueKey, info: &PollerInfo) -> Look {
         let mut stripe = self.stripe(queue);
         let book = stripe.entry(queue.clone()).or_default();
         match book.take(info) {
-            Found::Task(task) => Look::Found(Handed::Task(task)),
-            Found::Query(query) => Look::Found(Handed::Query(query)),
-            Found::Unread(after) => Look::Read(after),
-            Found::Nothing => Look::Wait(book.wait(info.clone())),
+            Found::Task(task) => return Look::Found(Handed::Task(task)),
+            Found::Query(query) => return Look::Found(Handed::Query(query)),
+            Found::Unread => {
+                tokio::spawn(self.clone().read(queue.clone()));
+            }
+            Found::Nothing => {}
         }
+        Look::Wait(book.wait(info.clone()))
     }
 
-    async fn read(&self, queue: &QueueKey, after: Option<TaskKey>) {
-        match self.store.read_backlog(queue, after.as_ref(), PAGE).await {
-            Ok(page) => {
-                if let Some(book) = self.stripe(queue).get_mut(queue) {
-                    book.fill(page.tasks, page.next.is_some());
+    /// Reads the backlog until those who wait are served, or nothing is left.
+    async fn read(self, queue: QueueKey) {
+        loop {
+            let after = match self.stripe(&queue).get_mut(&queue) {
+                Some(book) => book.read_from(),
+                None => return,
+            };
+            let page = match self.store.read_backlog(&queue, after.as_ref(), PAGE).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!(%error, queue = %queue.name, "the backlog cannot be read");
+                    tokio::time::sleep(READ_AGAIN).await;
+                    continue;
                 }
-            }
-            Err(error) => {
-                tracing::warn!(%error, queue = %queue.name, "the backlog cannot be read");
-                tokio::time::sleep(Duration::from_millis(200)).await;
+            };
+            let mut stripe = self.stripe(&queue);
+            let Some(book) = stripe.get_mut(&queue) else { return };
+            if !book.fill(page.tasks, page.next.is_some()) {
+                return;
             }
         }
     }
@@ -249,8 +252,6 @@ impl Matching {
 
 enum Look {
     Found(Handed),
-    /// Tasks are in storage after this one.
-    Read(Option<TaskKey>),
     Wait(Ticket),
 }
 

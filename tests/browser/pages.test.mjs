@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { after, before, test } from "node:test";
 import { close, commands, divisionByZero, json, LIST, name, NAMESPACE, open, page, service, start, UI, worker } from "./world.mjs";
 
@@ -186,6 +187,58 @@ test("what happens is seen without a reload", async () => {
   await tab.waitForSelector(".status.good >> text=Completed");
   assert.equal(await tab.evaluate(() => window.sameDocument), true);
   await context.close();
+});
+
+/** The pages behind a wire that can be cut. */
+async function fragileWire() {
+  const base = new URL(UI);
+  const sockets = new Set();
+  let cut = false;
+  const server = createServer((near) => {
+    if (cut) return near.destroy();
+    const far = connect(Number(base.port), base.hostname);
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on("error", () => socket.destroy());
+      socket.on("close", () => sockets.delete(socket));
+    }
+    near.pipe(far).pipe(near);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: (address) => address.replace(base.host, `127.0.0.1:${server.address().port}`),
+    cut() {
+      cut = true;
+      for (const socket of sockets) socket.destroy();
+    },
+    mend: () => (cut = false),
+    close: () => server.close(),
+  };
+}
+
+test("a link that broke is taken up again, with nothing missing and nothing twice", async () => {
+  const id = name("broken-link");
+  await start(id, { queue: QUEUE, type: "waits" });
+  const wire = await fragileWire();
+  const { tab, context } = await open();
+  const signal = (signalName) => service.signalWorkflowExecution({ namespace: NAMESPACE, workflowExecution: { workflowId: id }, signalName });
+  await tab.goto(wire.url(page(id)));
+  await tab.waitForSelector(".live.live");
+  await signal("before");
+  await tab.waitForSelector(".history >> text=before");
+  wire.cut();
+  await tab.waitForSelector(".live.connecting");
+  await signal("during");
+  await signal("during");
+  wire.mend();
+  await tab.waitForSelector(".live.live");
+  await signal("after");
+  await tab.waitForSelector(".history >> text=after");
+  const seen = await tab.locator(".groups .label .mono").allTextContents();
+  assert.deepEqual(seen.filter((text) => /before|during|after/.test(text)), ["before", "during", "during", "after"]);
+  await context.close();
+  wire.cut();
+  wire.close();
 });
 
 test("nobody polls the queue: the page says so", async () => {

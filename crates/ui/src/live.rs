@@ -22,6 +22,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Lists change with every step of every workflow; nobody reads more than a few versions a second.
 const LIST_PAUSE: Duration = Duration::from_millis(200);
+/// A list that takes long to make rests this many times as long before the next: pages that are open in many windows must
+/// not keep a busy server busier.
+const LIST_REST: u32 = 9;
 /// A list is looked at again after this even if nobody said that it changed: attempts that fail change no row.
 const LIST_LONGEST: Duration = Duration::from_secs(3);
 /// How often an open run is looked at. What is pending changes without a new event (attempts, heartbeats), and there
@@ -129,8 +132,9 @@ impl Feed for LiveList {
             sleep_until(self.not_before).await;
             self.changes.mark_unchanged();
             let first = !std::mem::replace(&mut self.looked, true);
+            let begun = Instant::now();
             let page = list::load(&*self.backend, &self.namespace, &self.params).await;
-            self.not_before = Instant::now() + LIST_PAUSE;
+            self.not_before = Instant::now() + LIST_PAUSE.max(begun.elapsed() * LIST_REST);
             match page {
                 Ok(page) => {
                     let version = page["version"].as_str().unwrap_or_default().to_owned();

@@ -4,7 +4,7 @@ use super::events::Attributes;
 use super::rows::{ParentRow, StartRow};
 use super::state::Run;
 use super::step::Step;
-use super::{child, query, task, task_failure, update};
+use super::{chain, child, query, task, task_failure, update};
 use crate::env::Env;
 use crate::key::QueueType;
 use steadfast_api::v1::common::{Link, Payloads};
@@ -14,8 +14,8 @@ use steadfast_api::v1::enums::{
 use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::history::{
     WorkflowExecutionCanceledEventAttributes, WorkflowExecutionCompletedEventAttributes,
-    WorkflowExecutionFailedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
-    WorkflowExecutionTimedOutEventAttributes,
+    WorkflowExecutionContinuedAsNewEventAttributes, WorkflowExecutionFailedEventAttributes,
+    WorkflowExecutionTerminatedEventAttributes, WorkflowExecutionTimedOutEventAttributes,
 };
 use steadfast_api::v1::sdk::UserMetadata;
 
@@ -51,13 +51,20 @@ pub fn by_command(
     user_metadata: Option<UserMetadata>,
     env: &mut Env<'_>,
 ) {
-    let retry_state = RetryState::RetryPolicyNotSet;
+    let (retry_state, next) = match &closing {
+        Closing::Completed { result } => {
+            (RetryState::Unspecified, chain::after_completion(step, result.as_ref(), env))
+        }
+        Closing::Failed { failure } => chain::after_failure(step, failure, env),
+        _ => (RetryState::Unspecified, None),
+    };
+    let new_execution_run_id = next.as_ref().map(|next| next.key.run.to_string()).unwrap_or_default();
     let attributes = match &closing {
         Closing::Completed { result } => {
             Attributes::WorkflowExecutionCompletedEventAttributes(WorkflowExecutionCompletedEventAttributes {
                 result: result.clone(),
                 workflow_task_completed_event_id: completed_event_id,
-                ..WorkflowExecutionCompletedEventAttributes::default()
+                new_execution_run_id,
             })
         }
         Closing::Failed { failure } => {
@@ -65,7 +72,7 @@ pub fn by_command(
                 failure: Some(failure.clone()),
                 retry_state: retry_state as i32,
                 workflow_task_completed_event_id: completed_event_id,
-                ..WorkflowExecutionFailedEventAttributes::default()
+                new_execution_run_id,
             })
         }
         Closing::Canceled { details } => {
@@ -79,7 +86,29 @@ pub fn by_command(
         }
     };
     step.write_full(env, attributes, user_metadata, Vec::new());
+    follow(step, next);
     finish(step, &closing, retry_state, env);
+}
+
+/// The run continues as a new one, which is made already.
+pub fn continue_as_new(
+    step: &mut Step,
+    event: WorkflowExecutionContinuedAsNewEventAttributes,
+    user_metadata: Option<UserMetadata>,
+    next: Box<Step>,
+    env: &mut Env<'_>,
+) {
+    let attributes = Attributes::WorkflowExecutionContinuedAsNewEventAttributes(event);
+    step.write_full(env, attributes, user_metadata, Vec::new());
+    follow(step, Some(next));
+    finish(step, &Closing::ContinuedAsNew, RetryState::Unspecified, env);
+}
+
+fn follow(step: &mut Step, next: Option<Box<Step>>) {
+    if let Some(next) = &next {
+        step.run.core.new_run_id = next.key.run.to_string();
+    }
+    step.successor = next;
 }
 
 /// Ends a started workflow task before the run ends from outside.
@@ -112,21 +141,24 @@ pub fn terminate(
 
 /// The chain may take no longer: nothing follows.
 pub fn time_out_execution(step: &mut Step, env: &mut Env<'_>) {
-    time_out(step, RetryState::Timeout, env);
+    force_task_closed(step, env);
+    time_out(step, RetryState::Timeout, None, env);
 }
 
 pub fn time_out_run(step: &mut Step, env: &mut Env<'_>) {
-    time_out(step, RetryState::RetryPolicyNotSet, env);
+    force_task_closed(step, env);
+    let (retry_state, next) = chain::after_timeout(step, env);
+    time_out(step, retry_state, next, env);
 }
 
-fn time_out(step: &mut Step, retry_state: RetryState, env: &mut Env<'_>) {
-    force_task_closed(step, env);
+fn time_out(step: &mut Step, retry_state: RetryState, next: Option<Box<Step>>, env: &mut Env<'_>) {
     let attributes =
         Attributes::WorkflowExecutionTimedOutEventAttributes(WorkflowExecutionTimedOutEventAttributes {
             retry_state: retry_state as i32,
-            ..WorkflowExecutionTimedOutEventAttributes::default()
+            new_execution_run_id: next.as_ref().map(|next| next.key.run.to_string()).unwrap_or_default(),
         });
     step.write(env, attributes);
+    follow(step, next);
     finish(step, &Closing::TimedOut, retry_state, env);
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod activity_end;
 mod activity_start;
 mod alarm;
 mod cancel;
+mod chain;
 mod child;
 mod close;
 mod commands;
@@ -66,8 +67,18 @@ pub struct Needs {
 
 /// What the input needs to have loaded.
 pub fn needs(runs: Runs<'_>, input: &Input) -> Needs {
-    let _ = (runs, input);
-    Needs::default()
+    let mut needs = Needs::default();
+    let Some(run) = runs.named else { return needs };
+    let closes = match &input.what {
+        What::CompleteWorkflowTask(completion) => commands::may_end_chain(&completion.commands),
+        What::AlarmDue => true,
+        _ => false,
+    };
+    // A run that follows as this one was started: its input and the like are only in the first event.
+    if closes && run.is_open() && chain::may_follow(run) {
+        needs.events.push((run.id, 1));
+    }
+    needs
 }
 
 /// Decides what an input does. A `Reject` means that nothing changes at all.

@@ -264,6 +264,12 @@ pub struct ParentRow {
     pub initiated_event_id: i64,
 }
 
+impl ParentRow {
+    pub fn namespace_id(&self) -> uuid::Uuid {
+        uuid::Uuid::from_slice(&self.namespace_id).unwrap_or_default()
+    }
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct AttributesRow {
     #[prost(message, optional, tag = "1")]

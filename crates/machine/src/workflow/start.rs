@@ -6,7 +6,7 @@ use super::reply::{Started, WorkflowReply};
 use super::rows::{AttributesRow, ParentRow, RequestIdRow, StartRow};
 use super::state::Run;
 use super::step::Step;
-use super::{close, links, payload, task, task_start, upkeep};
+use super::{chain, close, links, payload, task, task_start, upkeep};
 use crate::decision::Decision;
 use crate::duration;
 use crate::env::Env;
@@ -218,7 +218,7 @@ fn attach(entity: &EntityKey, run: &Run, start: &Start, env: &mut Env<'_>) -> Re
 pub fn begin(entity: &EntityKey, start: &Start, previous: Option<Uuid>, env: &mut Env<'_>) -> Step {
     let id = env.ids.run_id(env.now, previous);
     let first_run = id.to_string();
-    let backoff = start.start_delay;
+    let backoff = chain::tick(&start.cron, env.now, env.now).unwrap_or(start.start_delay);
     let parent = start.parent.as_ref();
     let row = StartRow {
         workflow_type: start.workflow_type.clone(),
@@ -247,7 +247,7 @@ pub fn begin(entity: &EntityKey, start: &Start, previous: Option<Uuid>, env: &mu
         has_last_result: start.last_result.is_some(),
         ..StartRow::default()
     };
-    let search_attributes = start.search_attributes.clone().map(without_nulls);
+    let search_attributes = start.search_attributes.clone().map(super::commands::without_nulls);
     let attributes = AttributesRow { memo: start.memo.clone(), search_attributes: search_attributes.clone() };
     let mut step = Step::on(entity, &Run::new(id, row, attributes));
     step.put_everything();
@@ -260,11 +260,6 @@ pub fn begin(entity: &EntityKey, start: &Start, previous: Option<Uuid>, env: &mu
         event_id: 1,
     });
     step
-}
-
-fn without_nulls(mut attributes: SearchAttributes) -> SearchAttributes {
-    attributes.indexed_fields.retain(|_, payload| !super::commands::is_null(payload));
-    attributes
 }
 
 fn set_times(step: &mut Step, start: &Start, backoff: i64, env: &Env<'_>) {

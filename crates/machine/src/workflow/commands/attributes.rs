@@ -94,6 +94,11 @@ fn merge(into: &mut HashMap<String, Payload>, from: &HashMap<String, Payload>) {
     }
 }
 
+pub fn without_nulls(mut attributes: SearchAttributes) -> SearchAttributes {
+    attributes.indexed_fields.retain(|_, payload| !is_null(payload));
+    attributes
+}
+
 pub fn is_null(payload: &Payload) -> bool {
     let encoding = payload.metadata.get("encoding").map(|bytes| bytes.as_ref());
     match encoding {

@@ -1,4 +1,4 @@
-//! The commands that close a run.
+//! The commands that close a run. Continue-as-new has a file of its own.
 
 use super::{Completion, Done, Trouble, check_payloads, check_size};
 use crate::env::Env;
@@ -7,12 +7,12 @@ use crate::workflow::step::Step;
 use prost::Message as _;
 use steadfast_api::v1::command::{
     CancelWorkflowExecutionCommandAttributes, Command, CompleteWorkflowExecutionCommandAttributes,
-    ContinueAsNewWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes,
+    FailWorkflowExecutionCommandAttributes,
 };
 use steadfast_api::v1::enums::WorkflowTaskFailedCause as Cause;
 
 /// A run does not close over events that its workflow has not seen.
-fn nothing_unseen(completion: &Completion<'_>) -> Done {
+pub(super) fn nothing_unseen(completion: &Completion<'_>) -> Done {
     if !completion.unseen {
         return Ok(());
     }
@@ -75,16 +75,4 @@ pub fn cancel(
     let closing = Closing::Canceled { details: attributes.details.clone() };
     close::by_command(step, closing, completion.completed_event_id, command.user_metadata.clone(), env);
     Ok(())
-}
-
-pub fn continue_as_new(
-    step: &mut Step,
-    completion: &Completion<'_>,
-    command: &Command,
-    attributes: &ContinueAsNewWorkflowExecutionCommandAttributes,
-    env: &mut Env<'_>,
-) -> Done {
-    nothing_unseen(completion)?;
-    let _ = (completion, command, attributes, env);
-    Err(Trouble::fail(Cause::FeatureDisabled, "ContinueAsNew is not built yet"))
 }

@@ -4,11 +4,12 @@ mod activity;
 mod attributes;
 mod child;
 mod close;
+mod continue_as_new;
 mod external;
 mod marker;
 mod timer;
 
-pub use attributes::is_null;
+pub use attributes::{is_null, without_nulls};
 
 use super::completion::Completion;
 use super::step::Step;
@@ -64,6 +65,13 @@ pub fn is_close(command: &Command) -> bool {
             | CancelWorkflowExecution
             | ContinueAsNewWorkflowExecution
     )
+}
+
+/// Whether a completion ends the run in a way that a retry or a cron schedule may follow.
+pub fn may_end_chain(commands: &[Command]) -> bool {
+    use CommandType::*;
+    let ends = |c: &Command| matches!(c.command_type(), CompleteWorkflowExecution | FailWorkflowExecution);
+    commands.iter().any(ends)
 }
 
 /// A command after the one that closes the run, or of a type that nobody knows: the answer is an error, and nothing
@@ -135,7 +143,7 @@ fn one(step: &mut Step, completion: &mut Completion<'_>, command: &Command, env:
         (
             CommandType::ContinueAsNewWorkflowExecution,
             Some(ContinueAsNewWorkflowExecutionCommandAttributes(a)),
-        ) => close::continue_as_new(step, completion, command, a, env),
+        ) => continue_as_new::continue_as_new(step, completion, command, a, env),
         (CommandType::StartChildWorkflowExecution, Some(StartChildWorkflowExecutionCommandAttributes(a))) => {
             child::start(step, completion, command, a, env)
         }
@@ -213,18 +221,15 @@ pub fn bad_state(action: &str, what: &str, id: impl std::fmt::Display) -> String
     format!("invalid history builder state for action: {action}, {what}: {id}")
 }
 
-pub fn check_id(cause: Cause, what: &str, id: &str, env: &Env<'_>) -> Done {
-    if id.is_empty() {
-        return Err(Trouble::fail(cause, format!("{what} is not set on command.")));
+/// The same, with the words that the commands about other workflows have; `context` says which one.
+pub fn check_fits(cause: Cause, command: &str, what: &str, text: &str, context: &str, env: &Env<'_>) -> Done {
+    if text.len() <= env.limits.id_bytes {
+        return Ok(());
     }
-    check_length(cause, what, id, env)
-}
-
-pub fn check_length(cause: Cause, what: &str, id: &str, env: &Env<'_>) -> Done {
-    if id.len() > env.limits.id_bytes {
-        return Err(Trouble::fail(cause, format!("{what} exceeds length limit.")));
-    }
-    Ok(())
+    let (length, limit) = (text.len(), env.limits.id_bytes);
+    let message =
+        format!("{what} on {command} exceeds length limit. {context} Length={length} Limit={limit}");
+    Err(Trouble::fail(cause, message))
 }
 
 /// A duration of a command in nanoseconds.

@@ -18,8 +18,8 @@ use steadfast_machine::workflow::reply::{StartedWorkflowTask, WorkflowReply};
 use steadfast_machine::workflow::state::Run;
 use steadfast_machine::workflow::{self, Runs};
 use steadfast_machine::{
-    CallerId, Decision, EntityKey, Env, Ids, Limits, Message, Namespace, Reject, Reply, RowKey, RunKey, Task,
-    TaskKey, Time,
+    AnyRun, CallerId, Decision, EntityKey, Env, Ids, Limits, Message, Namespace, Reject, Reply, RowKey,
+    RunKey, Task, TaskKey, Time,
 };
 use uuid::Uuid;
 
@@ -267,6 +267,7 @@ impl World {
                 }
                 continue;
             };
+            let AnyRun::Workflow(next) = next else { panic!("{name}: only workflows live in this world") };
             if change.durable {
                 let _ = writeln!(output, "{name}");
             }

@@ -26,7 +26,7 @@ export function ListPage({ route, first, problem: firstProblem }: { route: ListR
 
   useEffect(() => {
     // Older pages stand still: rows that move while one reads them are of no use.
-    if (route.from !== "" || firstProblem?.code === "InvalidArgument") return;
+    if (route.from !== "" || (firstProblem && firstProblem.code !== "Unavailable")) return;
     const path = () =>
       `/namespaces/${encodeURIComponent(route.namespace)}/live?query=${encodeURIComponent(route.query)}&version=${held.current?.version ?? ""}`;
     return live(path, {

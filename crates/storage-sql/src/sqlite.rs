@@ -232,8 +232,11 @@ impl Store for SqliteStore {
         if !self.inbox.push(Request::Commit(prepared, answer)) {
             return Outcome::NotWritten(closed().to_string());
         }
-        // A thread that died before it answered may have written.
-        answered.await.unwrap_or_else(|_| Outcome::Unknown("the thread that writes has ended".into()))
+        match answered.await {
+            Ok((outcome, _others)) => outcome,
+            // A thread that died before it answered may have written.
+            Err(_) => Outcome::Unknown("the thread that writes has ended".into()),
+        }
     }
 
     async fn load_latest(&self, entity: &EntityKey) -> Result<Option<StoredRun>, StoreError> {

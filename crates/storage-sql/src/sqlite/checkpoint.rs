@@ -19,6 +19,8 @@ const PAGES_TO_RESTART: i32 = 8_000;
 /// The writer moves so many pages itself at most, unless the log is beyond all bounds.
 const PAGES_FOR_WRITER: i32 = 600;
 const PAGES_BEYOND_BOUNDS: i32 = 64_000;
+/// Times that the checkpointer goes over the log before it rests.
+const MOST_PASSES: u32 = 5;
 /// How long nothing must have happened before a log is cut.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -35,7 +37,8 @@ struct State {
     closed: bool,
     /// Rises when the log begins anew: what was learned of an older one is void.
     round: u64,
-    /// Pages of this round's log that are in the file.
+    /// Pages of this round's log, and those of them that are in the file.
+    pages: i32,
     moved: i32,
     /// Groups that were written; tells whether anything happened.
     groups: u64,
@@ -102,10 +105,17 @@ impl Checkpoints {
     fn checkpoint(&self, connection: &Connection, work: Work) -> rusqlite::Result<()> {
         match work {
             Work::Move { round } => {
-                let (_, moved) = passive(connection)?;
-                let mut state = self.state();
-                if state.round == round {
+                // While it works the log grows; each time less, as there is less to do.
+                for _ in 0..MOST_PASSES {
+                    let moved = passive(connection)?;
+                    let mut state = self.state();
+                    if state.round != round || state.closed {
+                        break;
+                    }
                     state.moved = moved;
+                    if state.pages < PAGES_TO_RESTART || state.pages - moved <= PAGES_FOR_WRITER / 2 {
+                        break;
+                    }
                 }
             }
             Work::Cut => {
@@ -125,10 +135,10 @@ enum Work {
     Cut,
 }
 
-/// (pages of the log, pages of it that are in the file).
-fn passive(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
+/// Moves what it can; how many pages of the log are in the file then.
+fn passive(connection: &Connection) -> rusqlite::Result<i32> {
     let mut checkpoint = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
-    checkpoint.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
+    checkpoint.query_row([], |row| row.get(2))
 }
 
 /// The writer's eye on the length of the log.
@@ -136,7 +146,6 @@ pub struct WalWatch {
     checkpoints: Arc<Checkpoints>,
     /// Pages of the log after the last commit, told by SQLite.
     pages: Arc<AtomicI32>,
-    last_pages: i32,
     /// The length at which the checkpointer is asked next.
     ask_at: i32,
 }
@@ -149,7 +158,7 @@ impl WalWatch {
             told.store(length, Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(WalWatch { checkpoints, pages, last_pages: 0, ask_at: PAGES_TO_ASK })
+        Ok(WalWatch { checkpoints, pages, ask_at: PAGES_TO_ASK })
     }
 
     /// After each group: asks the checkpointer, or finishes its work.
@@ -157,12 +166,12 @@ impl WalWatch {
         let pages = self.pages.load(Ordering::Relaxed);
         let mut state = self.checkpoints.state();
         state.groups += 1;
-        if pages < self.last_pages {
+        if pages < state.pages {
             state.round += 1;
             state.moved = 0;
             self.ask_at = PAGES_TO_ASK;
         }
-        self.last_pages = pages;
+        state.pages = pages;
         let left = pages - state.moved;
         let mut wake = !std::mem::replace(&mut state.dirty, true);
         if pages >= self.ask_at {
@@ -176,8 +185,9 @@ impl WalWatch {
         if wake {
             self.checkpoints.wake.notify_all();
         }
-        if finish && let Ok((log, moved)) = passive(connection) {
-            tracing::trace!(log, moved, "the rest of the log was moved");
+        if finish && let Err(error) = passive(connection) {
+            // The next group meets the same trouble and says so.
+            tracing::debug!(%error, "a checkpoint failed");
         }
     }
 }

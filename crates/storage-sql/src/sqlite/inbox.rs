@@ -24,8 +24,35 @@ impl From<rusqlite::Error> for ChangeError {
     }
 }
 
+/// Waits for the outcome of a commit.
+pub type Answer = oneshot::Sender<(Outcome, Others)>;
+
+/// The answers of the rest of a group. To wake a task from a foreign thread costs a system call, and the thread that
+/// writes has better things to do: it wakes the first task of the group only, which wakes the others from inside the
+/// runtime, when it drops this. They are also woken when the first is gone, for then nobody holds this any more.
+#[derive(Default)]
+pub struct Others(Vec<(Answer, Outcome)>);
+
+impl Others {
+    /// Answers all of a group.
+    pub fn answer(mut group: Vec<(Answer, Outcome)>) {
+        if let Some((answer, outcome)) = group.pop() {
+            // A caller that is gone gives the others back, and they are dropped here.
+            let _ = answer.send((outcome, Others(group)));
+        }
+    }
+}
+
+impl Drop for Others {
+    fn drop(&mut self) {
+        for (answer, outcome) in self.0.drain(..) {
+            let _ = answer.send((outcome, Others::default()));
+        }
+    }
+}
+
 pub enum Request {
-    Commit(PreparedCommit, oneshot::Sender<Outcome>),
+    Commit(PreparedCommit, Answer),
     Acquire(u32, oneshot::Sender<Result<u64, StoreError>>),
     Change(Change, oneshot::Sender<Result<(), StoreError>>),
 }

@@ -8,7 +8,7 @@
 use super::apply::{Applier, ApplyError};
 use super::checkpoint::{Checkpoints, WalWatch};
 use super::file;
-use super::inbox::{Change, ChangeError, Inbox, Request};
+use super::inbox::{Answer, Change, ChangeError, Inbox, Others, Request};
 use super::store_error;
 use crate::prepared::PreparedCommit;
 use rusqlite::{Connection, ErrorCode, Statement};
@@ -148,7 +148,7 @@ struct Session<'c> {
 
 /// What shares a transaction.
 enum Member {
-    Commit(PreparedCommit, oneshot::Sender<Outcome>),
+    Commit(PreparedCommit, Answer),
     Acquire(u32, oneshot::Sender<Result<u64, StoreError>>),
 }
 
@@ -158,6 +158,7 @@ enum Verdict {
     Acquired(u64),
     Fenced,
     Refused(String),
+    Unknown(String),
 }
 
 enum GroupError {
@@ -237,32 +238,26 @@ impl<'c> Session<'c> {
     fn write_members(&mut self, group: &mut Vec<Member>) -> Result<(), Broken> {
         match self.transaction(group) {
             Ok(verdicts) => {
-                for (member, verdict) in group.drain(..).zip(verdicts) {
-                    member.answer(verdict);
-                }
+                answer(group.drain(..).zip(verdicts));
                 self.watch.after_commit(self.connection);
                 Ok(())
             }
             Err(GroupError::Unknown(error)) => {
                 let reason = error.to_string();
-                for member in group.drain(..) {
-                    member.unknown(&reason);
-                }
+                answer(group.drain(..).map(|member| (member, Verdict::Unknown(reason.clone()))));
                 Err(Broken(reason))
             }
             Err(GroupError::NotWritten(error)) => {
                 let reason = error.to_string();
                 let broken = self.take_back(&error);
                 if broken.is_err() || group.len() == 1 {
-                    for member in group.drain(..) {
-                        member.answer(Verdict::Refused(reason.clone()));
-                    }
+                    answer(group.drain(..).map(|member| (member, Verdict::Refused(reason.clone()))));
                     return broken;
                 }
                 let mut members = std::mem::take(group).into_iter();
                 while let Some(member) = members.next() {
                     if let Err(broken) = self.write_members(&mut vec![member]) {
-                        members.for_each(|member| member.answer(Verdict::Refused(broken.0.clone())));
+                        answer(members.map(|member| (member, Verdict::Refused(broken.0.clone()))));
                         return Err(broken);
                     }
                 }
@@ -366,32 +361,35 @@ impl<'c> Session<'c> {
     }
 }
 
-impl Member {
-    fn answer(self, verdict: Verdict) {
-        // Whoever asked may be gone.
-        match (self, verdict) {
-            (Member::Commit(_, answer), Verdict::Written) => drop(answer.send(Outcome::Done)),
-            (Member::Commit(_, answer), Verdict::Fenced) => drop(answer.send(Outcome::Fenced)),
-            (Member::Commit(_, answer), Verdict::Refused(reason)) => {
-                drop(answer.send(Outcome::NotWritten(reason)));
-            }
-            (Member::Acquire(_, answer), Verdict::Acquired(epoch)) => drop(answer.send(Ok(epoch))),
-            (Member::Acquire(_, answer), Verdict::Refused(reason)) => {
-                drop(answer.send(Err(StoreError::Unavailable(reason))));
-            }
-            (Member::Commit(..), Verdict::Acquired(_))
-            | (Member::Acquire(..), Verdict::Written | Verdict::Fenced) => {
-                unreachable!("each kind of member has verdicts of its own")
-            }
+/// Tells each member what became of it.
+fn answer(members: impl Iterator<Item = (Member, Verdict)>) {
+    let mut commits = Vec::with_capacity(members.size_hint().0);
+    for (member, verdict) in members {
+        match member {
+            Member::Commit(_, answer) => commits.push((answer, verdict.outcome())),
+            // Whoever asked may be gone.
+            Member::Acquire(_, answer) => drop(answer.send(verdict.epoch())),
+        }
+    }
+    Others::answer(commits);
+}
+
+impl Verdict {
+    fn outcome(self) -> Outcome {
+        match self {
+            Verdict::Written => Outcome::Done,
+            Verdict::Fenced => Outcome::Fenced,
+            Verdict::Refused(reason) => Outcome::NotWritten(reason),
+            Verdict::Unknown(reason) => Outcome::Unknown(reason),
+            Verdict::Acquired(_) => unreachable!("a commit acquires nothing"),
         }
     }
 
-    fn unknown(self, reason: &str) {
+    fn epoch(self) -> Result<u64, StoreError> {
         match self {
-            Member::Commit(_, answer) => drop(answer.send(Outcome::Unknown(reason.to_owned()))),
-            Member::Acquire(_, answer) => {
-                drop(answer.send(Err(StoreError::Unavailable(reason.to_owned()))));
-            }
+            Verdict::Acquired(epoch) => Ok(epoch),
+            Verdict::Refused(reason) | Verdict::Unknown(reason) => Err(StoreError::Unavailable(reason)),
+            Verdict::Written | Verdict::Fenced => unreachable!("what acquires is no commit"),
         }
     }
 }
@@ -399,7 +397,9 @@ impl Member {
 /// Answers a request that was not tried.
 pub fn refuse(request: Request, reason: &str) {
     match request {
-        Request::Commit(_, answer) => drop(answer.send(Outcome::NotWritten(reason.to_owned()))),
+        Request::Commit(_, answer) => {
+            drop(answer.send((Outcome::NotWritten(reason.to_owned()), Others::default())));
+        }
         Request::Acquire(_, answer) => drop(answer.send(Err(StoreError::Unavailable(reason.to_owned())))),
         Request::Change(_, answer) => drop(answer.send(Err(StoreError::Unavailable(reason.to_owned())))),
     }

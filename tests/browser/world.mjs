@@ -72,6 +72,8 @@ const COMMANDS = {
   COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: 4,
 };
 
+const UNHANDLED_FAILURE = 14;
+
 /** A failure as the Python SDK sends it. */
 export const divisionByZero = {
   message: "division by zero",
@@ -102,7 +104,7 @@ export function worker(queue, { workflow, activity }) {
       if (!task?.taskToken?.length) continue;
       const answer = await workflow(task);
       const reply = answer.failure
-        ? service.respondWorkflowTaskFailed({ namespace: NAMESPACE, taskToken: task.taskToken, cause: 24, failure: answer.failure })
+        ? service.respondWorkflowTaskFailed({ namespace: NAMESPACE, taskToken: task.taskToken, cause: UNHANDLED_FAILURE, failure: answer.failure })
         : service.respondWorkflowTaskCompleted({
             namespace: NAMESPACE,
             taskToken: task.taskToken,

@@ -87,6 +87,18 @@ test("a place in the message stands in for a stack", () => {
   assert.deepEqual([cause?.place?.file, cause?.place?.line, cause?.placeFrom], ["src/transfer.rs", 42, "message"]);
 });
 
+test("frames at the end of a message are a stack", () => {
+  const cause = rootCause({
+    message: `Workflow function panicked: attempt to divide by zero
+    at workflow::share (examples/transfer/worker/src/workflow.rs:61:5)
+    at examples/transfer/worker/src/workflow.rs:40:13`,
+  });
+  assert.equal(cause?.message, "Workflow function panicked: attempt to divide by zero");
+  assert.equal(cause?.frames.length, 2);
+  assert.deepEqual(cause?.place, { file: "examples/transfer/worker/src/workflow.rs", line: 61, call: "workflow::share", source: undefined });
+  assert.equal(rootCause({ message: "one\ntwo" })?.message, "one\ntwo");
+});
+
 test("the innermost cause comes first", () => {
   const chain = causes({
     message: "Activity task failed",

@@ -36,8 +36,10 @@ export function rootCause(failure: Failure | undefined): Cause | undefined {
 }
 
 function cause(failure: Failure): Cause {
-  const frames = failure.stackTrace ? parseStack(failure.stackTrace) : [];
-  const message = failure.message ?? "";
+  const told = failure.message ?? "";
+  const within = failure.stackTrace ? undefined : stackInMessage(told);
+  const message = within?.message ?? told;
+  const frames = within?.frames ?? (failure.stackTrace ? parseStack(failure.stackTrace) : []);
   const inStack = culprit(frames);
   const place = inStack ?? placeInMessage(message);
   const application = failure.applicationFailureInfo;
@@ -52,6 +54,18 @@ function cause(failure: Failure): Cause {
     source: failure.source,
     encoded: failure.encodedAttributes !== undefined && message === "Encoded failure",
   };
+}
+
+/**
+ * A message that ends with frames, where there was no other place for them: the Rust SDK makes a message of a panic and
+ * nothing else.
+ */
+function stackInMessage(text: string): { message: string; frames: Frame[] } | undefined {
+  const lines = text.split("\n");
+  let first = lines.length;
+  while (first > 1 && /^\s*(at |File "|\d+: )/.test(lines[first - 1]!)) first -= 1;
+  const frames = parseStack(lines.slice(first).join("\n"));
+  return frames.some((frame) => frame.file !== undefined) ? { message: lines.slice(0, first).join("\n"), frames } : undefined;
 }
 
 function named(failure: Failure): { type?: string; role: string } {

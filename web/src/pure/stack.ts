@@ -154,8 +154,12 @@ export function placeInMessage(message: string): Place | undefined {
   return found ? { file: found[1]!, line: Number(found[2]) } : undefined;
 }
 
-/** The end of a path: enough to know the file, short enough for a line. */
+/** Longer than this, a path is cut to its end. */
+const PATH_CHARS = 70;
+
+/** Enough of a path to know the file: all of a relative one, the end of one that begins somewhere on a worker's machine. */
 export function shortFile(file: string): string {
   const parts = file.split(/[\\/]/).filter((part) => part !== "" && part !== ".");
-  return parts.slice(-2).join("/");
+  const absolute = /^([\\/]|[A-Za-z]:)/.test(file);
+  return !absolute && file.length <= PATH_CHARS ? parts.join("/") : parts.slice(-2).join("/");
 }

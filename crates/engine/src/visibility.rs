@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 use steadfast_api::v1::common::SearchAttributes;
+use steadfast_api::v1::enums::{ActivityExecutionStatus, WorkflowExecutionStatus};
 use steadfast_machine::workflow::state::Run;
 use steadfast_machine::{AnyRun, Time, standalone_activity};
 use steadfast_query::{Schema, Value, attribute, values};
@@ -21,7 +22,7 @@ fn activity(run: &standalone_activity::Run, schema: &dyn Schema) -> VisibilityRo
     VisibilityRow {
         workflow_type: activity.activity_type.clone(),
         task_queue: activity.task_queue.clone(),
-        status: core.status,
+        status: as_workflow_status(run.status()),
         start_time: Time(core.start_time),
         execution_time: Time(core.start_time).plus(core.start_delay),
         close_time: Time(core.close_time).if_set(),
@@ -29,6 +30,15 @@ fn activity(run: &standalone_activity::Run, schema: &dyn Schema) -> VisibilityRo
         search_attributes: attributes.map_or_else(Bytes::new, |a| a.encode_to_vec().into()),
         indexed: attributes.map(|attributes| indexed(attributes, schema)).unwrap_or_default(),
         ..VisibilityRow::default()
+    }
+}
+
+/// Lists number all statuses as those of workflows, because queries name them so.
+fn as_workflow_status(status: ActivityExecutionStatus) -> i32 {
+    match status {
+        ActivityExecutionStatus::TimedOut => WorkflowExecutionStatus::TimedOut as i32,
+        ActivityExecutionStatus::Paused => WorkflowExecutionStatus::Paused as i32,
+        status => status as i32,
     }
 }
 

@@ -1,8 +1,10 @@
 //! Requests to inputs: every rule, default and text of the reference, in its order. What only concerns the worker's side
 //! is in `from_proto/tasks.rs`.
 
+mod activity_executions;
 mod tasks;
 
+pub use activity_executions::start_activity;
 pub use tasks::*;
 
 use crate::check;

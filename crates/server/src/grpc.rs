@@ -1,8 +1,9 @@
 //! The gRPC services: one file per group of RPCs. The tables in `workflow_service.rs` and `operator_service.rs` say
 //! which RPC is answered by which function; an RPC without one answers UNIMPLEMENTED with its name.
 
+pub mod activity_executions;
 pub mod activity_operations;
-pub mod activity_tasks;
+mod activity_tasks;
 pub mod cluster;
 pub mod describe;
 pub mod history;

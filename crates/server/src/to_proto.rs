@@ -1,9 +1,11 @@
 //! Replies and runs to responses. Tasks for workers are in `to_proto/tasks.rs`, descriptions of runs in
 //! `to_proto/describe.rs`.
 
+mod activity_executions;
 mod describe;
 mod tasks;
 
+pub use activity_executions::*;
 pub use describe::*;
 pub use tasks::*;
 

@@ -82,6 +82,9 @@ pub struct ActivityTask {
     pub scheduled_event_id: i64,
     #[prost(int32, tag = "5")]
     pub attempt: i32,
+    /// The id of a standalone activity, which has no workflow.
+    #[prost(string, tag = "6")]
+    pub activity_id: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -17,7 +17,7 @@ use steadfast_machine::workflow::input::{
     ActivityEnd, ActivityRef, ActivitySelector, CompleteWorkflowTask, EndActivity, FailWorkflowTask,
     HeartbeatActivity, Input, What,
 };
-use steadfast_machine::{Limits, Reject, duration};
+use steadfast_machine::{AnyInput, Limits, Reject, duration, standalone_activity};
 use uuid::Uuid;
 
 pub fn complete_workflow_task(
@@ -81,17 +81,21 @@ pub fn fail_workflow_task(
     Ok((token.workflow_id.clone(), Input::run(run, What::FailWorkflowTask(Box::new(fail)))))
 }
 
-/// Which activity an answer is about: of which workflow and run.
+/// Which activity an answer is about: of which workflow and run, or a standalone one.
 pub struct ActivityAddress {
-    pub workflow_id: String,
+    /// The workflow's id; a standalone activity's own.
+    pub id: String,
+    pub standalone: bool,
     pub run: Option<Uuid>,
     pub activity: ActivityRef,
 }
 
 impl From<&token::ActivityTask> for ActivityAddress {
     fn from(token: &token::ActivityTask) -> ActivityAddress {
+        let standalone = token.workflow_id.is_empty();
         ActivityAddress {
-            workflow_id: token.workflow_id.clone(),
+            id: if standalone { token.activity_id.clone() } else { token.workflow_id.clone() },
+            standalone,
             run: Some(token::uuid_of(&token.run)),
             activity: ActivityRef::Token {
                 scheduled_event_id: token.scheduled_event_id,
@@ -106,20 +110,41 @@ impl ActivityAddress {
         if activity_id.is_empty() {
             return Err(Reject::invalid("ActivityId is not set on request."));
         }
-        // Without a workflow id it would be a standalone activity, which this server does not run yet.
-        if workflow_id.is_empty() {
-            return Err(Reject::invalid("WorkflowId is not set on request."));
-        }
+        let standalone = workflow_id.is_empty();
         Ok(ActivityAddress {
-            workflow_id,
+            id: if standalone { activity_id.clone() } else { workflow_id },
+            standalone,
             run: check::run_id(run_id)?,
             activity: ActivityRef::Id(activity_id),
         })
     }
 
-    fn input(self, what: impl FnOnce(ActivityRef) -> What) -> Addressed {
-        (self.workflow_id, Input { run: self.run, first_run: None, what: what(self.activity) })
+    fn ended(self, identity: String, end: ActivityEnd) -> (EntityName, AnyInput) {
+        let end = Box::new(EndActivity { activity: self.activity, identity, end });
+        let input = if self.standalone {
+            standalone_activity::Input { run: self.run, what: standalone_activity::What::End(end) }.into()
+        } else {
+            Input { run: self.run, first_run: None, what: What::EndActivity(end) }.into()
+        };
+        (EntityName { id: self.id, standalone: self.standalone }, input)
     }
+
+    fn beat(self, identity: String, details: Option<Payloads>) -> (EntityName, AnyInput) {
+        let beat = Box::new(HeartbeatActivity { activity: self.activity, identity, details });
+        let input = if self.standalone {
+            standalone_activity::Input { run: self.run, what: standalone_activity::What::Heartbeat(beat) }
+                .into()
+        } else {
+            Input { run: self.run, first_run: None, what: What::HeartbeatActivity(beat) }.into()
+        };
+        (EntityName { id: self.id, standalone: self.standalone }, input)
+    }
+}
+
+/// Whom an activity's news are for: its workflow, or itself.
+pub struct EntityName {
+    pub id: String,
+    pub standalone: bool,
 }
 
 /// An activity's end, and the failures that were put in the place of what was too large.
@@ -128,7 +153,7 @@ pub fn end_activity(
     identity: String,
     mut end: ActivityEnd,
     context: &Context<'_>,
-) -> Result<(Addressed, Vec<Failure>), Reject> {
+) -> Result<((EntityName, AnyInput), Vec<Failure>), Reject> {
     let limits = context.limits;
     if let ActivityEnd::Failed { failure: Some(failure), .. } = &end {
         if !matches!(failure.failure_info, Some(FailureInfo::ApplicationFailureInfo(_))) {
@@ -160,9 +185,7 @@ pub fn end_activity(
         }
         _ => {}
     }
-    let input =
-        address.input(|activity| What::EndActivity(Box::new(EndActivity { activity, identity, end })));
-    Ok((input, replaced))
+    Ok((address.ended(identity, end), replaced))
 }
 
 /// A heartbeat; one with details that are too large ends the activity instead.
@@ -171,14 +194,12 @@ pub fn heartbeat(
     identity: String,
     details: Option<Payloads>,
     context: &Context<'_>,
-) -> Result<Addressed, Reject> {
+) -> Result<(EntityName, AnyInput), Reject> {
     check::identity(&identity, context.limits)?;
     Ok(if too_large(details.as_ref(), context.limits) {
-        let end = failed("Heartbeat details exceed size limit.");
-        address.input(|activity| What::EndActivity(Box::new(EndActivity { activity, identity, end })))
+        address.ended(identity, failed("Heartbeat details exceed size limit."))
     } else {
-        let beat = |activity| HeartbeatActivity { activity, identity, details };
-        address.input(|activity| What::HeartbeatActivity(Box::new(beat(activity))))
+        address.beat(identity, details)
     })
 }
 

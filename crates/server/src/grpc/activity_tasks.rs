@@ -1,8 +1,9 @@
 //! Activity tasks, from the worker's side: by task token, and by the activity's id.
 
+use super::activity_executions;
 use super::workflow_tasks::{bad_token, worker};
 use crate::call::Call;
-use crate::from_proto::ActivityAddress;
+use crate::from_proto::{ActivityAddress, EntityName};
 use crate::frontend::{Frontend, unexpected};
 use crate::status::Refusal;
 use crate::{check, from_proto, to_proto};
@@ -14,7 +15,7 @@ use steadfast_api::v1::workflowservice::*;
 use steadfast_engine::{NamespaceState, Poll};
 use steadfast_machine::workflow::input::ActivityEnd;
 use steadfast_machine::workflow::reply::WorkflowReply;
-use steadfast_machine::{QueueKey, QueueType, Reply};
+use steadfast_machine::{AnyInput, EntityKey, QueueKey, QueueType, Reply};
 
 pub async fn poll_activity_task_queue(
     frontend: &Frontend,
@@ -84,12 +85,25 @@ async fn end(
 ) -> Result<Vec<Failure>, Refusal> {
     let context = frontend.context(&namespace);
     let (input, mut replaced) = from_proto::end_activity(address, identity, end, &context)?;
-    if let Reply::Workflow(reply) = frontend.apply(namespace.id, input).await?
+    if let Reply::Workflow(reply) = apply(frontend, &namespace, input).await?
         && let WorkflowReply::ActivityFailed { failures } = *reply
     {
         replaced.extend(failures);
     }
     Ok(replaced)
+}
+
+async fn apply(
+    frontend: &Frontend,
+    namespace: &NamespaceState,
+    (name, input): (EntityName, AnyInput),
+) -> Result<Reply, Refusal> {
+    let key = if name.standalone {
+        activity_executions::key(namespace, &name.id)
+    } else {
+        EntityKey::workflow(namespace.id, &name.id)
+    };
+    Ok(frontend.engine.apply(key, input).await?)
 }
 
 /// What a heartbeat tells the worker.
@@ -106,7 +120,7 @@ async fn beat(
     details: Option<Payloads>,
 ) -> Result<Beat, Refusal> {
     let input = from_proto::heartbeat(address, identity, details, &frontend.context(&namespace))?;
-    match frontend.apply(namespace.id, input).await? {
+    match apply(frontend, &namespace, input).await? {
         Reply::Workflow(reply) => match *reply {
             WorkflowReply::Heartbeat { cancel_requested, paused, reset } => {
                 Ok(Beat { cancel_requested, activity_paused: paused, activity_reset: reset })

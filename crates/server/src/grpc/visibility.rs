@@ -15,16 +15,37 @@ use steadfast_api::v1::filter::StartTimeFilter;
 use steadfast_api::v1::workflow::WorkflowExecutionInfo;
 use steadfast_api::v1::workflowservice::count_workflow_executions_response::AggregationGroup;
 use steadfast_api::v1::workflowservice::*;
-use steadfast_machine::{Kind, Reject, Time};
-use steadfast_query::{AttributeType, Filter, GroupBy, QueryError, parse, resolve, status_name};
-use steadfast_storage::PageKey;
+use steadfast_machine::{Kind, Reject, RunKey, Time};
+use steadfast_query::{
+    Attribute, AttributeType, Filter, GroupBy, QueryError, Schema, parse, resolve, status_name,
+};
+use steadfast_storage::{PageKey, VisibilityRow};
 
-fn filter(query: &str, namespace: &NamespaceState) -> Result<Filter, Refusal> {
-    let refuse = |error: QueryError| Refusal::from(Reject::InvalidArgument(error.to_string()));
-    resolve(parse(query).map_err(refuse)?, namespace).map_err(refuse)
+/// Names that lists of standalone activities have beside those of workflows.
+struct ActivityNames<'a>(&'a NamespaceState);
+
+impl Schema for ActivityNames<'_> {
+    fn custom(&self, name: &str) -> Option<AttributeType> {
+        self.0.custom(name)
+    }
+
+    fn alias(&self, name: &str) -> Option<Attribute> {
+        match name {
+            "ActivityId" => Attribute::built_in("WorkflowId"),
+            "ActivityType" => Attribute::built_in("WorkflowType"),
+            _ => None,
+        }
+    }
 }
 
-/// Open runs first, then by close time, start time (newest first) and run id.
+fn filter(query: &str, namespace: &NamespaceState, kind: Kind) -> Result<Filter, Refusal> {
+    let refuse = |error: QueryError| Refusal::from(Reject::InvalidArgument(error.to_string()));
+    let parsed = parse(query).map_err(refuse)?;
+    let activities = ActivityNames(namespace);
+    let schema: &dyn Schema = if kind == Kind::Activity { &activities } else { namespace };
+    resolve(parsed, schema).map_err(refuse)
+}
+
 async fn page(
     frontend: &Frontend,
     namespace: &NamespaceState,
@@ -32,7 +53,20 @@ async fn page(
     size: i32,
     token: &Bytes,
 ) -> Result<(Vec<WorkflowExecutionInfo>, Bytes), Refusal> {
-    let filter = filter(query, namespace)?
+    let (rows, next) = rows(frontend, namespace, Kind::Workflow, query, size, token).await?;
+    Ok((rows.iter().map(|(key, row)| to_proto::listed(key, row)).collect(), next))
+}
+
+/// Open runs first, then by close time, start time (newest first) and run id; and the token of the next page.
+pub(super) async fn rows(
+    frontend: &Frontend,
+    namespace: &NamespaceState,
+    kind: Kind,
+    query: &str,
+    size: i32,
+    token: &Bytes,
+) -> Result<(Vec<(RunKey, VisibilityRow)>, Bytes), Refusal> {
+    let filter = filter(query, namespace, kind)?
         .for_list()
         .map_err(|error| Refusal::from(Reject::InvalidArgument(error.to_string())))?;
     let size = usize::try_from(size).ok().filter(|size| (1..=LIST_PAGE).contains(size)).unwrap_or(LIST_PAGE);
@@ -47,7 +81,7 @@ async fn page(
             run: uuid_of(&page.run),
         })
     };
-    let page = frontend.engine.list(namespace.id, Kind::Workflow, filter, after, size).await?;
+    let page = frontend.engine.list(namespace.id, kind, filter, after, size).await?;
     let next = page.next.map_or_else(Bytes::new, |next| {
         frontend.tokens.list_page(ListPage {
             close_time: next.close_time.0,
@@ -55,7 +89,7 @@ async fn page(
             run: bytes_of(next.run),
         })
     });
-    Ok((page.rows.iter().map(|(key, row)| to_proto::listed(key, row)).collect(), next))
+    Ok((page.rows, next))
 }
 
 pub async fn list_workflow_executions(
@@ -86,14 +120,24 @@ pub async fn count_workflow_executions(
     request: CountWorkflowExecutionsRequest,
 ) -> Result<CountWorkflowExecutionsResponse, Refusal> {
     let namespace = frontend.namespace(&request.namespace)?;
-    let filter = filter(&request.query, &namespace)?;
+    counted(frontend, &namespace, Kind::Workflow, &request.query).await
+}
+
+/// How many runs of a kind match, in groups if the query asks for them.
+pub(super) async fn counted(
+    frontend: &Frontend,
+    namespace: &NamespaceState,
+    kind: Kind,
+    query: &str,
+) -> Result<CountWorkflowExecutionsResponse, Refusal> {
+    let filter = filter(query, namespace, kind)?;
     match filter.group_by() {
         None => {
-            let count = frontend.engine.count(namespace.id, Kind::Workflow, filter).await?;
+            let count = frontend.engine.count(namespace.id, kind, filter).await?;
             Ok(CountWorkflowExecutionsResponse { count: signed(count), groups: Vec::new() })
         }
         Some(GroupBy::ExecutionStatus) => {
-            let by_status = frontend.engine.count_by_status(namespace.id, Kind::Workflow, filter).await?;
+            let by_status = frontend.engine.count_by_status(namespace.id, kind, filter).await?;
             let groups: Vec<AggregationGroup> = by_status
                 .into_iter()
                 .filter(|(_, count)| *count != 0)
@@ -222,7 +266,7 @@ mod tests {
         assert_eq!(window.len(), 2);
         let awkward = equals("WorkflowId", "it's a \\ 'test'");
         let query = format!("ExecutionStatus = 'Running' AND {} AND {awkward}", window.join(" AND "));
-        filter(&query, &namespace).unwrap();
+        filter(&query, &namespace, Kind::Workflow).unwrap();
     }
 
     #[test]

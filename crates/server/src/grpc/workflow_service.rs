@@ -2,8 +2,8 @@
 
 use super::table::service;
 use super::{
-    activity_tasks, cluster, describe, history, namespaces, query_update, search_attributes, signal, start,
-    task_queues, visibility, workers, workflow_tasks,
+    activity_executions, activity_tasks, cluster, describe, history, namespaces, query_update,
+    search_attributes, signal, start, task_queues, visibility, workers, workflow_tasks,
 };
 use crate::frontend::Frontend;
 use std::sync::Arc;
@@ -117,20 +117,20 @@ service! {
     describe_worker(DescribeWorkerRequest) -> DescribeWorkerResponse;
     pause_workflow_execution(PauseWorkflowExecutionRequest) -> PauseWorkflowExecutionResponse;
     unpause_workflow_execution(UnpauseWorkflowExecutionRequest) -> UnpauseWorkflowExecutionResponse;
-    start_activity_execution(StartActivityExecutionRequest) -> StartActivityExecutionResponse;
+    start_activity_execution(StartActivityExecutionRequest) -> StartActivityExecutionResponse = activity_executions::start_activity_execution;
     start_nexus_operation_execution(StartNexusOperationExecutionRequest) -> StartNexusOperationExecutionResponse;
-    describe_activity_execution(DescribeActivityExecutionRequest) -> DescribeActivityExecutionResponse;
+    describe_activity_execution(DescribeActivityExecutionRequest) -> DescribeActivityExecutionResponse = activity_executions::describe_activity_execution;
     describe_nexus_operation_execution(DescribeNexusOperationExecutionRequest) -> DescribeNexusOperationExecutionResponse;
-    poll_activity_execution(PollActivityExecutionRequest) -> PollActivityExecutionResponse;
+    poll_activity_execution(PollActivityExecutionRequest) -> PollActivityExecutionResponse = activity_executions::poll_activity_execution;
     poll_nexus_operation_execution(PollNexusOperationExecutionRequest) -> PollNexusOperationExecutionResponse;
-    list_activity_executions(ListActivityExecutionsRequest) -> ListActivityExecutionsResponse;
+    list_activity_executions(ListActivityExecutionsRequest) -> ListActivityExecutionsResponse = activity_executions::list_activity_executions;
     list_nexus_operation_executions(ListNexusOperationExecutionsRequest) -> ListNexusOperationExecutionsResponse;
-    count_activity_executions(CountActivityExecutionsRequest) -> CountActivityExecutionsResponse;
+    count_activity_executions(CountActivityExecutionsRequest) -> CountActivityExecutionsResponse = activity_executions::count_activity_executions;
     count_nexus_operation_executions(CountNexusOperationExecutionsRequest) -> CountNexusOperationExecutionsResponse;
-    request_cancel_activity_execution(RequestCancelActivityExecutionRequest) -> RequestCancelActivityExecutionResponse;
+    request_cancel_activity_execution(RequestCancelActivityExecutionRequest) -> RequestCancelActivityExecutionResponse = activity_executions::request_cancel_activity_execution;
     request_cancel_nexus_operation_execution(RequestCancelNexusOperationExecutionRequest) -> RequestCancelNexusOperationExecutionResponse;
-    terminate_activity_execution(TerminateActivityExecutionRequest) -> TerminateActivityExecutionResponse;
-    delete_activity_execution(DeleteActivityExecutionRequest) -> DeleteActivityExecutionResponse;
+    terminate_activity_execution(TerminateActivityExecutionRequest) -> TerminateActivityExecutionResponse = activity_executions::terminate_activity_execution;
+    delete_activity_execution(DeleteActivityExecutionRequest) -> DeleteActivityExecutionResponse = activity_executions::delete_activity_execution;
     pause_activity_execution(PauseActivityExecutionRequest) -> PauseActivityExecutionResponse;
     reset_activity_execution(ResetActivityExecutionRequest) -> ResetActivityExecutionResponse;
     unpause_activity_execution(UnpauseActivityExecutionRequest) -> UnpauseActivityExecutionResponse;

@@ -84,12 +84,14 @@ pub fn activity_task(
     scheduled: HistoryEvent,
 ) -> PollActivityTaskQueueResponse {
     let row = started.activity;
+    let standalone = started.workflow_id.is_empty();
     let task_token = tokens.activity_task(token::ActivityTask {
         namespace: bytes_of(namespace.0),
         workflow_id: started.workflow_id.clone(),
         run: bytes_of(started.run_id),
         scheduled_event_id: row.scheduled_event_id,
         attempt: started.attempt,
+        activity_id: if standalone { row.activity_id.clone() } else { String::new() },
     });
     let event = match scheduled.attributes {
         Some(Attributes::ActivityTaskScheduledEventAttributes(attributes)) => attributes,
@@ -98,8 +100,9 @@ pub fn activity_task(
     PollActivityTaskQueueResponse {
         task_token,
         workflow_namespace: namespace.1.into(),
-        workflow_type: workflow_type(&started.workflow_type),
-        workflow_execution: execution(&started.workflow_id, started.run_id),
+        workflow_type: workflow_type(&started.workflow_type).filter(|_| !standalone),
+        workflow_execution: execution(&started.workflow_id, started.run_id).filter(|_| !standalone),
+        activity_run_id: if standalone { started.run_id.to_string() } else { String::new() },
         activity_type: Some(ActivityType { name: row.activity_type }),
         activity_id: row.activity_id,
         header: event.header,

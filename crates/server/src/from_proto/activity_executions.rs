@@ -1,0 +1,73 @@
+//! The start of a standalone activity.
+
+use super::Context;
+use crate::check;
+use steadfast_api::v1::workflowservice::StartActivityExecutionRequest;
+use steadfast_machine::standalone_activity::Start;
+use steadfast_machine::workflow::activity;
+use steadfast_machine::{Reject, duration};
+
+/// The id, and what is to be started under it.
+pub fn start_activity(
+    mut request: StartActivityExecutionRequest,
+    context: &Context<'_>,
+) -> Result<(String, Start), Reject> {
+    let limits = context.limits;
+    let id = std::mem::take(&mut request.activity_id);
+    if id.is_empty() {
+        return Err(Reject::invalid("activityId is not set"));
+    }
+    if id.len() > limits.id_bytes {
+        return Err(Reject::invalid("activityID exceeds length limit"));
+    }
+    let activity_type = request.activity_type.take().unwrap_or_default().name;
+    if activity_type.is_empty() {
+        return Err(Reject::invalid("activityType is not set"));
+    }
+    if activity_type.len() > limits.id_bytes {
+        return Err(Reject::invalid("activityType exceeds length limit"));
+    }
+    let task_queue = check::user_queue(request.task_queue.as_ref(), limits)?.name.clone();
+    let mut retry_policy = request.retry_policy.take().unwrap_or_default();
+    check::retry_policy(&mut retry_policy)?;
+    check::priority(request.priority.as_ref(), limits)?;
+    let close = check::timeout("ScheduleToCloseTimeout", request.schedule_to_close_timeout.as_ref())?;
+    let start = check::timeout("ScheduleToStartTimeout", request.schedule_to_start_timeout.as_ref())?;
+    let work = check::timeout("StartToCloseTimeout", request.start_to_close_timeout.as_ref())?;
+    let heartbeat = check::timeout("HeartbeatTimeout", request.heartbeat_timeout.as_ref())?;
+    let start_delay = check::timeout("StartDelay", request.start_delay.as_ref())?;
+    let (schedule_to_close, schedule_to_start, start_to_close, heartbeat) =
+        activity::normalise(close, start, work, heartbeat, 0).ok_or_else(|| {
+            Reject::invalid("a valid StartToClose or ScheduleToCloseTimeout is not set on request")
+        })?;
+    check::blob(request.input.as_ref(), limits)?;
+    if !request.completion_callbacks.is_empty() {
+        return Err(Reject::invalid("completion callbacks are not enabled for standalone activities"));
+    }
+    let request_id = Some(request.request_id).filter(|id| !id.is_empty()).unwrap_or_else(context.fresh_id);
+    check::request_id(&request_id, limits)?;
+    if let Some(attributes) = &request.search_attributes {
+        context.namespace.check_search_attributes(attributes).map_err(Reject::InvalidArgument)?;
+    }
+    let start = Start {
+        activity_type,
+        task_queue,
+        schedule_to_close,
+        schedule_to_start,
+        start_to_close,
+        heartbeat,
+        start_delay: start_delay.min(duration::LONGEST),
+        retry_policy,
+        input: request.input,
+        header: request.header,
+        request_id,
+        identity: request.identity,
+        reuse: request.id_reuse_policy.try_into().unwrap_or_default(),
+        conflict: request.id_conflict_policy.try_into().unwrap_or_default(),
+        search_attributes: request.search_attributes,
+        user_metadata: request.user_metadata,
+        priority: request.priority,
+        links: request.links,
+    };
+    Ok((id, start))
+}

@@ -53,6 +53,8 @@ pub struct Limits {
     pub reported_problem_attempts: i32,
     /// Nanoseconds between the starts of two runs of one chain.
     pub run_spacing: i64,
+    /// Whether workflows may be paused.
+    pub workflow_pause: bool,
     /// Whether activities may be handed out in the answer to a workflow task.
     pub eager_activities: bool,
 }
@@ -95,6 +97,7 @@ impl Default for Limits {
             failing_attempts: 3,
             reported_problem_attempts: 5,
             run_spacing: SECOND,
+            workflow_pause: false,
             eager_activities: true,
         }
     }

@@ -92,9 +92,13 @@ pub fn merged_priority(workflow: Option<Priority>, activity: Option<&Priority>) 
     })
 }
 
-/// Puts the attempt that is due into its queue.
+/// Puts the attempt that is due into its queue. While the run is paused it stays out.
 pub fn dispatch(step: &mut Step, mut row: ActivityRow, env: &mut Env<'_>) {
     row.stamp = step.next_stamp();
+    if step.run.is_paused() {
+        step.put_activity(row);
+        return;
+    }
     let expires = (row.schedule_to_start > 0).then(|| Time(row.scheduled_time).plus(row.schedule_to_start));
     let task = NewTask {
         scheduled_event_id: row.scheduled_event_id,
@@ -107,6 +111,27 @@ pub fn dispatch(step: &mut Step, mut row: ActivityRow, env: &mut Env<'_>) {
     let queue = row.task_queue.clone();
     row.queued = Some(step.enqueue(env, &queue, QueueType::Activity, task));
     step.put_activity(row);
+}
+
+/// Takes the activity out of its queue; nobody who holds its task may start it.
+pub fn withdraw(step: &mut Step, mut row: ActivityRow) {
+    let queued = row.queued.take();
+    step.unqueue(queued.as_ref(), QueueType::Activity);
+    row.stamp = step.next_stamp();
+    step.put_activity(row);
+}
+
+/// Out of the queue and in again, as its options say now.
+pub fn redispatch(step: &mut Step, mut row: ActivityRow, env: &mut Env<'_>) {
+    let queued = row.queued.take();
+    step.unqueue(queued.as_ref(), QueueType::Activity);
+    dispatch(step, row, env);
+}
+
+/// The next attempt is due at `time`, whatever was planned before.
+pub fn schedule_at(step: &mut Step, mut row: ActivityRow, time: Time, env: &mut Env<'_>) {
+    row.scheduled_time = time.0;
+    if row.pause.is_some() || time > step.now(env) { withdraw(step, row) } else { redispatch(step, row, env) }
 }
 
 /// The pending activity that a worker speaks of. By token, the attempt must be the one that runs.

@@ -1,8 +1,10 @@
 //! The next run of a chain: continue-as-new, a retry, or the next tick of a cron schedule.
 //!
-//!     run ──continue-as-new──► run          (what the command says)
-//!     run ──failed, timed out, and the policy allows it──► run          (as it was started, one attempt more)
-//!     run ──completed, failed, timed out, and there is a schedule──► run          (as it was started, at the next tick)
+//! ```text
+//! run ──continue-as-new──► run          (what the command says)
+//! run ──failed, timed out, and the policy allows it──► run          (as it was started, one attempt more)
+//! run ──completed, failed, timed out, and there is a schedule──► run          (as it was started, at the next tick)
+//! ```
 //!
 //! The new run is made before the closing event of the old one, which names it, and both are in one commit. Its first
 //! event is written at once; its first workflow task comes when the backoff ends.

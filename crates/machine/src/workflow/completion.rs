@@ -87,7 +87,8 @@ pub fn apply(
     completion.completed_event_id = write_completed(step, &row, input, env);
     task::set_sticky(step, input.sticky.as_ref());
     task_failure::clear_problems(step);
-    reset_points::add(step, input, completion.completed_event_id, env);
+    let build = reset_points::Build { build_id: &input.build_id, binary_checksum: &input.binary_checksum };
+    reset_points::add(step, &build, completion.completed_event_id, env);
     // Before a command closes the run, which gives the queries that are left to another worker.
     query::answer(step, &input.query_results);
     if input.commands.last().is_some_and(commands::is_close) {

@@ -11,6 +11,7 @@ pub fn apply(step: &mut Step, env: &mut Env<'_>) -> Result<Reply, Reject> {
         close::terminate(step, "Delete workflow execution", None, "history-service", Vec::new(), env);
     }
     close::drop_tasks(step);
+    step.drop_branch = !step.run.core.forked;
     step.deleted = true;
     step.durable = true;
     Ok(Reply::Done)

@@ -114,6 +114,19 @@ pub fn ends_activity(event: &HistoryEvent) -> Option<i64> {
     }
 }
 
+/// For the end of a child, or of the attempt to start one: the id of the event that initiated it.
+pub fn ends_child(event: &HistoryEvent) -> Option<i64> {
+    match event.attributes.as_ref()? {
+        Attributes::StartChildWorkflowExecutionFailedEventAttributes(a) => Some(a.initiated_event_id),
+        Attributes::ChildWorkflowExecutionCompletedEventAttributes(a) => Some(a.initiated_event_id),
+        Attributes::ChildWorkflowExecutionFailedEventAttributes(a) => Some(a.initiated_event_id),
+        Attributes::ChildWorkflowExecutionCanceledEventAttributes(a) => Some(a.initiated_event_id),
+        Attributes::ChildWorkflowExecutionTimedOutEventAttributes(a) => Some(a.initiated_event_id),
+        Attributes::ChildWorkflowExecutionTerminatedEventAttributes(a) => Some(a.initiated_event_id),
+        _ => None,
+    }
+}
+
 /// For a started event: the id of the event that scheduled or initiated the thing.
 pub fn starts(event: &HistoryEvent) -> Option<i64> {
     match event.attributes.as_ref()? {
@@ -123,35 +136,47 @@ pub fn starts(event: &HistoryEvent) -> Option<i64> {
     }
 }
 
+/// For the end of an activity or a child: what it is the end of, and the id of its started event.
+fn started_id(event: &mut HistoryEvent) -> Option<(i64, &mut i64)> {
+    use Attributes::*;
+    match event.attributes.as_mut()? {
+        ActivityTaskCompletedEventAttributes(a) => Some((a.scheduled_event_id, &mut a.started_event_id)),
+        ActivityTaskFailedEventAttributes(a) => Some((a.scheduled_event_id, &mut a.started_event_id)),
+        ActivityTaskTimedOutEventAttributes(a) => Some((a.scheduled_event_id, &mut a.started_event_id)),
+        ActivityTaskCanceledEventAttributes(a) => Some((a.scheduled_event_id, &mut a.started_event_id)),
+        ChildWorkflowExecutionCompletedEventAttributes(a) => {
+            Some((a.initiated_event_id, &mut a.started_event_id))
+        }
+        ChildWorkflowExecutionFailedEventAttributes(a) => {
+            Some((a.initiated_event_id, &mut a.started_event_id))
+        }
+        ChildWorkflowExecutionCanceledEventAttributes(a) => {
+            Some((a.initiated_event_id, &mut a.started_event_id))
+        }
+        ChildWorkflowExecutionTimedOutEventAttributes(a) => {
+            Some((a.initiated_event_id, &mut a.started_event_id))
+        }
+        ChildWorkflowExecutionTerminatedEventAttributes(a) => {
+            Some((a.initiated_event_id, &mut a.started_event_id))
+        }
+        _ => None,
+    }
+}
+
 /// Fills in the started event id of a closing event, whose started event got its id just now.
 pub fn set_started_id(event: &mut HistoryEvent, started: &BTreeMap<i64, i64>) {
-    use Attributes::*;
-    let (origin, id) = match event.attributes.as_mut() {
-        Some(ActivityTaskCompletedEventAttributes(a)) => (a.scheduled_event_id, &mut a.started_event_id),
-        Some(ActivityTaskFailedEventAttributes(a)) => (a.scheduled_event_id, &mut a.started_event_id),
-        Some(ActivityTaskTimedOutEventAttributes(a)) => (a.scheduled_event_id, &mut a.started_event_id),
-        Some(ActivityTaskCanceledEventAttributes(a)) => (a.scheduled_event_id, &mut a.started_event_id),
-        Some(ChildWorkflowExecutionCompletedEventAttributes(a)) => {
-            (a.initiated_event_id, &mut a.started_event_id)
-        }
-        Some(ChildWorkflowExecutionFailedEventAttributes(a)) => {
-            (a.initiated_event_id, &mut a.started_event_id)
-        }
-        Some(ChildWorkflowExecutionCanceledEventAttributes(a)) => {
-            (a.initiated_event_id, &mut a.started_event_id)
-        }
-        Some(ChildWorkflowExecutionTimedOutEventAttributes(a)) => {
-            (a.initiated_event_id, &mut a.started_event_id)
-        }
-        Some(ChildWorkflowExecutionTerminatedEventAttributes(a)) => {
-            (a.initiated_event_id, &mut a.started_event_id)
-        }
-        _ => return,
-    };
-    if *id == 0
-        && let Some(started_id) = started.get(&origin)
+    if let Some((origin, id)) = started_id(event)
+        && *id == 0
+        && let Some(started) = started.get(&origin)
     {
-        *id = *started_id;
+        *id = *started;
+    }
+}
+
+/// The same for an event that comes from another history.
+pub fn replace_started_id(event: &mut HistoryEvent, started: &BTreeMap<i64, i64>) {
+    if let Some((origin, id)) = started_id(event) {
+        *id = started.get(&origin).copied().unwrap_or(0);
     }
 }
 

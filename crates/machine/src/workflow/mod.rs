@@ -1,6 +1,7 @@
 //! The workflow machine. One file per thing that can happen; `apply` names them all.
 
 pub mod activity;
+mod activity_commands;
 pub(crate) mod activity_end;
 mod activity_start;
 mod alarm;
@@ -16,9 +17,14 @@ pub mod failure;
 pub mod input;
 mod links;
 pub mod message;
+mod multi_operation;
+mod options;
+mod pause;
 mod payload;
+pub mod projection;
 mod query;
 pub mod reply;
+pub mod reset;
 mod reset_points;
 pub mod retry;
 pub mod rows;
@@ -67,18 +73,37 @@ pub struct Needs {
 
 /// What the input needs to have loaded.
 pub fn needs(runs: Runs<'_>, input: &Input) -> Needs {
-    let mut needs = Needs::default();
-    let Some(run) = runs.named else { return needs };
-    let closes = match &input.what {
-        What::CompleteWorkflowTask(completion) => commands::may_end_chain(&completion.commands),
-        What::AlarmDue => true,
-        _ => false,
-    };
-    // A run that follows as this one was started: its input and the like are only in the first event.
-    if closes && run.is_open() && chain::may_follow(run) {
-        needs.events.push((run.id, 1));
+    let (Some(current), Some(named)) = (runs.current, runs.named) else { return Needs::default() };
+    match &input.what {
+        // A run that follows as this one was started: its input and the like are only in the first event.
+        What::CompleteWorkflowTask(completion) if commands::may_end_chain(&completion.commands) => {
+            first_event(named)
+        }
+        What::AlarmDue => first_event(named),
+        What::Reset(_) => {
+            let mut histories = vec![named.id];
+            if named.core.new_run_id == current.id.to_string() {
+                histories.push(current.id);
+            }
+            Needs { histories, ..Needs::default() }
+        }
+        What::ResetActivity { selector, restore_original_options: true, .. } => {
+            activity_commands::needs(named, selector)
+        }
+        What::UpdateActivityOptions(request) if request.restore_original => {
+            match activity_commands::selector(request.activity.as_ref()) {
+                Ok(selector) => activity_commands::needs(named, &selector),
+                Err(_) => Needs::default(),
+            }
+        }
+        _ => Needs::default(),
     }
-    needs
+}
+
+/// The first event of a run that may be followed by one that starts as it did.
+fn first_event(run: &Run) -> Needs {
+    let events = if run.is_open() && chain::may_follow(run) { vec![(run.id, 1)] } else { Vec::new() };
+    Needs { events, ..Needs::default() }
 }
 
 /// Decides what an input does. A `Reject` means that nothing changes at all.
@@ -92,6 +117,10 @@ pub fn apply(
     match &input.what {
         What::Start(start) => return start::apply(entity, runs.current, start, env),
         What::SignalWithStart(both) => return signal_with_start::apply(entity, runs.current, both, env),
+        What::UpdateWithStart { start, update } => {
+            return multi_operation::apply(entity, runs.current, start, update, env);
+        }
+        What::Reset(reset) => return reset::apply(entity, runs, reset, env),
         What::Message(envelope) => return child::message(entity, runs, envelope, env),
         _ => {}
     }
@@ -140,17 +169,39 @@ fn on_run(step: &mut Step, input: &Input, env: &mut Env<'_>) -> Result<Result<Re
         What::PollUpdate { caller, update_id, stage } => {
             update::poll(step, *caller, update_id, *stage).map(Ok)
         }
-        What::Start(_) | What::SignalWithStart(_) | What::Message(_) => {
+        What::Pause { identity, reason, request_id } => {
+            pause::pause(step, identity, reason, request_id, env).map(Ok)
+        }
+        What::Unpause { identity, reason, request_id } => {
+            pause::unpause(step, identity, reason, request_id, env).map(Ok)
+        }
+        What::UpdateOptions(request) => options::apply(step, request, env).map(Ok),
+        What::PauseActivity { selector, identity, reason, request_id } => {
+            activity_commands::pause(step, selector, identity, reason, request_id, env).map(Ok)
+        }
+        What::UnpauseActivity { selector, reset_attempts, reset_heartbeat, jitter } => {
+            activity_commands::unpause(step, selector, *reset_attempts, *reset_heartbeat, *jitter, env)
+                .map(Ok)
+        }
+        What::ResetActivity { selector, reset_heartbeat, keep_paused, restore_original_options, jitter } => {
+            activity_commands::reset(
+                step,
+                selector,
+                *reset_heartbeat,
+                *keep_paused,
+                *restore_original_options,
+                *jitter,
+                env,
+            )
+            .map(Ok)
+        }
+        What::UpdateActivityOptions(request) => activity_commands::update_options(step, request, env).map(Ok),
+        What::Start(_)
+        | What::SignalWithStart(_)
+        | What::UpdateWithStart { .. }
+        | What::Reset(_)
+        | What::Message(_) => {
             unreachable!("handled before a run is looked for")
         }
-        What::UpdateWithStart { .. }
-        | What::Reset(_)
-        | What::Pause { .. }
-        | What::Unpause { .. }
-        | What::UpdateOptions(_)
-        | What::PauseActivity { .. }
-        | What::UnpauseActivity { .. }
-        | What::ResetActivity { .. }
-        | What::UpdateActivityOptions(_) => Err(Reject::Unimplemented("this input is not built yet".into())),
     }
 }

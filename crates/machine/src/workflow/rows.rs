@@ -103,6 +103,9 @@ pub struct CoreRow {
     pub signal_external_pending: i32,
     #[prost(int32, tag = "40")]
     pub cancel_external_pending: i32,
+    /// Other runs share the beginning of this history: its branch does not go with the run.
+    #[prost(bool, tag = "50")]
+    pub forked: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -407,11 +410,12 @@ pub struct ExternalRow {
     pub request_id: String,
 }
 
-/// An update that was accepted: one that was not is only in memory.
+/// An update that was accepted, or admitted by an event (after a reset): any other is only in memory.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct UpdateRow {
     #[prost(string, tag = "1")]
     pub update_id: String,
+    /// 0 until it is accepted.
     #[prost(int64, tag = "2")]
     pub accepted_event_id: i64,
     /// 0 until it is completed.

@@ -132,7 +132,7 @@ pub fn settle<'a>(
     ))
 }
 
-fn existing(run: &Run, started: bool, link: Option<steadfast_api::v1::common::Link>) -> Started {
+pub fn existing(run: &Run, started: bool, link: Option<steadfast_api::v1::common::Link>) -> Started {
     Started {
         run_id: run.id,
         started,
@@ -174,26 +174,29 @@ pub fn terminate(entity: &EntityKey, run: &Run, new_run: Uuid, env: &mut Env<'_>
     old
 }
 
-/// The request joins the run that is there, with its callbacks and links.
 fn attach(entity: &EntityKey, run: &Run, start: &Start, env: &mut Env<'_>) -> Result<Decision, Reject> {
     let mut step = Step::on(entity, run);
+    attach_to(&mut step, start, env)?;
+    let link =
+        links::to_request(&step.key, &start.request_id, EventType::WorkflowExecutionOptionsUpdated, env);
+    let reply = WorkflowReply::Started(existing(&step.run, false, Some(link)));
+    Ok(upkeep::finish(run, step, Ok(reply.into()), env))
+}
+
+/// The request joins the run that is there, with its callbacks and links.
+pub fn attach_to(step: &mut Step, start: &Start, env: &mut Env<'_>) -> Result<(), Reject> {
     let options = start.on_conflict.unwrap_or_default();
-    let callbacks = if options.attach_completion_callbacks { start.callbacks.len() } else { 0 };
-    let attached = run.start.callbacks.len() + callbacks;
-    if callbacks > 0 && attached > env.limits.callbacks_per_run {
+    let callbacks = if options.attach_completion_callbacks { start.callbacks.clone() } else { Vec::new() };
+    let known = step.run.start.callbacks.len();
+    if !callbacks.is_empty() && known + callbacks.len() > env.limits.callbacks_per_run {
         return Err(Reject::FailedPrecondition(format!(
-            "cannot attach more than {} callbacks to a workflow ({} callbacks already attached)",
-            env.limits.callbacks_per_run,
-            run.start.callbacks.len()
+            "cannot attach more than {} callbacks to a workflow ({known} callbacks already attached)",
+            env.limits.callbacks_per_run
         )));
     }
     let attributes = WorkflowExecutionOptionsUpdatedEventAttributes {
         attached_request_id: if options.attach_request_id { start.request_id.clone() } else { String::new() },
-        attached_completion_callbacks: if options.attach_completion_callbacks {
-            start.callbacks.clone()
-        } else {
-            Vec::new()
-        },
+        attached_completion_callbacks: callbacks,
         identity: start.identity.clone(),
         ..WorkflowExecutionOptionsUpdatedEventAttributes::default()
     };
@@ -208,10 +211,7 @@ fn attach(entity: &EntityKey, run: &Run, start: &Start, env: &mut Env<'_>) -> Re
     let event =
         step.make(env, Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(attributes), None, links);
     step.record_event(event);
-    let link =
-        links::to_request(&step.key, &start.request_id, EventType::WorkflowExecutionOptionsUpdated, env);
-    let reply = WorkflowReply::Started(existing(&step.run, false, Some(link)));
-    Ok(upkeep::finish(run, step, Ok(reply.into()), env))
+    Ok(())
 }
 
 /// The new run with its first event; no workflow task yet.

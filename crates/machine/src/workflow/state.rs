@@ -6,6 +6,7 @@ use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
 use prost::Message as _;
 use std::sync::Arc;
+use steadfast_api::v1::common::Link;
 use steadfast_api::v1::enums::WorkflowExecutionStatus as Status;
 use steadfast_api::v1::query::WorkflowQuery;
 use steadfast_api::v1::update::Request as UpdateRequest;
@@ -82,8 +83,6 @@ pub struct PendingUpdate {
     /// The started event id of the workflow task that it was given to a worker with; 0 before.
     pub sent: i64,
     pub bytes: usize,
-    /// Admitted by an event of the history (after a reset): the event carries the request, no message does.
-    pub admitted_event_id: i64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +91,16 @@ pub struct UpdateWaiter {
     pub update_id: String,
     /// `UpdateWorkflowExecutionLifecycleStage` that the caller waits for.
     pub stage: i32,
+    /// For an update with start: the answer tells of both.
+    pub with_start: Option<Arc<WithStart>>,
+}
+
+/// What the start of an update with start did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WithStart {
+    /// The run was started by this very request.
+    pub started: bool,
+    pub link: Link,
 }
 
 /// A stored row that does not decode, or an unknown table: the database is damaged or from a newer version.
@@ -248,8 +257,20 @@ impl Run {
         }
         let task = self.core.task.as_ref().map(task_deadline);
         let fixed = [self.core.run_expiry, self.core.execution_expiry, self.core.backoff_until];
-        let pending = self.deadlines.get_min().map(|(time, _)| time.0);
+        let pending = if self.is_paused() { self.paused_deadline() } else { self.first_deadline() };
         fixed.into_iter().chain(task).chain(pending).filter(|time| *time != 0).min().map(Time)
+    }
+
+    fn first_deadline(&self) -> Option<i64> {
+        self.deadlines.get_min().map(|(time, _)| time.0)
+    }
+
+    /// While the run is paused no attempt begins, but timers fire and attempts time out.
+    fn paused_deadline(&self) -> Option<i64> {
+        let timers = self.timers.values().map(|row| row.due).min();
+        let live = self.activities.values().filter(|row| row.pause.is_none());
+        let timeouts = live.filter_map(|row| activity_timeouts(row).first().map(|(time, _)| time.0)).min();
+        timers.into_iter().chain(timeouts).min()
     }
 
     pub(crate) fn hold_activity(&mut self, row: ActivityRow) {

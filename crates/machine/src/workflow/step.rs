@@ -26,6 +26,8 @@ pub struct Step {
     pub visibility: bool,
     /// The run goes altogether.
     pub deleted: bool,
+    /// Nobody else uses the run's own branch of history.
+    pub drop_branch: bool,
     rows: BTreeSet<RowKey>,
     /// Buffered events that this very step added: if it flushes them too, no row was ever needed.
     fresh: BTreeSet<i64>,
@@ -49,6 +51,7 @@ impl Step {
             durable: false,
             visibility: false,
             deleted: false,
+            drop_branch: false,
             rows: BTreeSet::new(),
             fresh: BTreeSet::new(),
             batches: vec![Vec::new()],
@@ -266,6 +269,11 @@ impl Step {
         self.run.updates.insert(row.update_id.clone(), Arc::new(row));
     }
 
+    pub fn drop_update(&mut self, update_id: &str) {
+        self.put(RowKey::text(RowTable::Update, update_id));
+        self.run.updates.remove(update_id);
+    }
+
     pub fn put_request_id(&mut self, row: RequestIdRow) {
         self.put(RowKey::text(RowTable::RequestId, &row.request_id));
         self.run.request_ids.insert(row.request_id.clone(), Arc::new(row));
@@ -295,6 +303,29 @@ impl Step {
             self.put(RowKey::single(RowTable::ResetPoints));
         }
         self.visibility = true;
+    }
+
+    /// All rows of a run that came into being with more than a start.
+    pub fn put_all_rows(&mut self) {
+        self.put_everything();
+        let run = &self.run;
+        let numbered = [
+            (RowTable::Activity, run.activities.keys().copied().collect::<Vec<i64>>()),
+            (RowTable::Timer, run.timers.keys().copied().collect()),
+            (RowTable::Child, run.children.keys().copied().collect()),
+            (RowTable::External, run.externals.keys().copied().collect()),
+        ];
+        let named = [
+            (RowTable::Update, run.updates.keys().cloned().collect::<Vec<String>>()),
+            (RowTable::RequestId, run.request_ids.keys().cloned().collect()),
+            (RowTable::SignalId, run.signal_ids.iter().cloned().collect()),
+        ];
+        for (table, ids) in numbered {
+            self.rows.extend(ids.into_iter().map(|id| RowKey::number(table, id)));
+        }
+        for (table, ids) in named {
+            self.rows.extend(ids.iter().map(|id| RowKey::text(table, id)));
+        }
     }
 
     pub fn queue(&self, name: &str, kind: QueueType) -> QueueKey {
@@ -394,6 +425,9 @@ impl Step {
         decision
             .messages_done
             .extend(self.messages_done.iter().map(|sequence| (self.key.clone(), *sequence)));
+        if self.drop_branch {
+            decision.branches_dropped.push(self.run.branch());
+        }
         decision.runs.push(RunChange {
             key: self.key,
             durable: self.durable || self.deleted,
@@ -407,6 +441,11 @@ impl Step {
         decision.tasks_finished.append(&mut self.tasks_finished);
         decision.messages.append(&mut self.messages);
         decision.queries.append(&mut self.queries);
+    }
+
+    /// The events that this step wrote.
+    pub fn new_events(&self) -> impl Iterator<Item = &HistoryEvent> {
+        self.batches.iter().flatten()
     }
 
     /// The event that this step wrote with this id, if it did.

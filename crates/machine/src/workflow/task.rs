@@ -143,13 +143,24 @@ pub fn sticky_unavailable(step: &mut Step, scheduled: i64, stamp: i32, env: &mut
     if task.scheduled_event_id != scheduled || task.stamp != stamp || task.started_event_id != 0 {
         return Reply::Stale;
     }
-    requeue(step, &mut task, env);
+    to_normal_queue(step, &mut task, env);
     step.run.core.task = Some(task);
     Reply::Done
 }
 
+/// A task that nobody has started takes the place in its queue that its priority gives it now.
+pub fn requeue(step: &mut Step, env: &mut Env<'_>) {
+    let Some(mut task) = step.run.core.task.clone() else { return };
+    let Some(queued) = task.queued.take() else { return };
+    step.unqueue(Some(&queued), QueueType::Workflow);
+    task.stamp = step.next_stamp();
+    let sticky = step.run.core.sticky.as_ref().is_some_and(|sticky| sticky.queue == queued.queue);
+    put_in_queue(step, env, &mut task, sticky);
+    step.run.core.task = Some(task);
+}
+
 /// Moves a task that nobody has started to the normal queue.
-fn requeue(step: &mut Step, task: &mut WorkflowTaskRow, env: &mut Env<'_>) {
+fn to_normal_queue(step: &mut Step, task: &mut WorkflowTaskRow, env: &mut Env<'_>) {
     let queued = task.queued.take();
     if !task.speculative {
         step.durable = true;
@@ -169,7 +180,7 @@ pub fn reset_sticky(step: &mut Step, env: &mut Env<'_>) -> Result<Reply, Reject>
     if let Some(mut task) = step.run.core.task.clone()
         && task.queued.as_ref().is_some_and(|queued| queued.queue == sticky.queue)
     {
-        requeue(step, &mut task, env);
+        to_normal_queue(step, &mut task, env);
         step.run.core.task = Some(task);
     }
     Ok(Reply::Done)

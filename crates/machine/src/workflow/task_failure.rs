@@ -15,7 +15,7 @@ use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::history::{WorkflowTaskFailedEventAttributes, WorkflowTaskTimedOutEventAttributes};
 
 /// The search attribute that says that a run's workflow task keeps failing.
-const REPORTED_PROBLEMS: &str = "TemporalReportedProblems";
+pub const REPORTED_PROBLEMS: &str = "TemporalReportedProblems";
 
 /// What an SDK reports.
 pub fn apply(step: &mut Step, failed: &FailWorkflowTask, env: &mut Env<'_>) -> Result<Reply, Reject> {

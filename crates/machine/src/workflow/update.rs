@@ -13,9 +13,10 @@ use super::completion::Completion;
 use super::events::Attributes;
 use super::failure;
 use super::input::{CompleteWorkflowTask, Update};
-use super::reply::{UpdateReply, WorkflowReply};
+use super::multi_operation;
+use super::reply::UpdateReply;
 use super::rows::{UpdateRow, WorkflowTaskRow};
-use super::state::{PendingUpdate, UpdateWaiter};
+use super::state::{PendingUpdate, Run, UpdateWaiter, WithStart};
 use super::step::Step;
 use super::task;
 use crate::decision::Reply;
@@ -38,8 +39,33 @@ use steadfast_api::v1::update::{Acceptance, Outcome, Rejection, Response, outcom
 const CAUSE: Cause = Cause::BadUpdateWorkflowExecutionMessage;
 
 pub fn apply(step: &mut Step, update: &Update, env: &mut Env<'_>) -> Result<Reply, Reject> {
-    let id = update.request.meta.as_ref().map(|meta| meta.update_id.clone()).unwrap_or_default();
-    if let Some(reply) = known(step, update.caller, &id, update.stage) {
+    apply_with(step, update, None, env)
+}
+
+pub fn id(update: &Update) -> &str {
+    update.request.meta.as_ref().map_or("", |meta| &meta.update_id)
+}
+
+/// Whether the run can answer for this update, open or not.
+pub fn is_told(run: &Run, id: &str) -> bool {
+    run.updates.get(id).is_some_and(|row| row.accepted_event_id != 0 || run.is_open())
+        || run.volatile.updates.iter().any(|update| update.id == id)
+}
+
+pub fn apply_with(
+    step: &mut Step,
+    update: &Update,
+    with_start: Option<WithStart>,
+    env: &mut Env<'_>,
+) -> Result<Reply, Reject> {
+    let id = id(update).to_owned();
+    let waiter = UpdateWaiter {
+        caller: update.caller,
+        update_id: id.clone(),
+        stage: update.stage,
+        with_start: with_start.map(Arc::new),
+    };
+    if let Some(reply) = known(step, &waiter) {
         return Ok(reply);
     }
     if !step.run.is_open() {
@@ -58,6 +84,7 @@ pub fn apply(step: &mut Step, update: &Update, env: &mut Env<'_>) -> Result<Repl
         return Err(Reject::closing());
     }
     admit(step, update, id, env)?;
+    step.run.volatile.update_waiters.push(waiter);
     if step.run.core.task.is_none() && step.run.core.backoff_until == 0 {
         task::schedule_speculative(step, env);
     }
@@ -87,24 +114,25 @@ fn admit(step: &mut Step, update: &Update, id: String, env: &Env<'_>) -> Result<
         )));
     }
     step.run.volatile.updates.push(PendingUpdate {
-        id: id.clone(),
+        id,
         request: Arc::new(update.request.clone()),
         sent: 0,
         bytes,
-        admitted_event_id: 0,
     });
-    wait(step, update.caller, &id, update.stage);
     Ok(())
 }
 
 pub fn poll(step: &mut Step, caller: CallerId, id: &str, stage: i32) -> Result<Reply, Reject> {
-    known(step, caller, id, stage).ok_or_else(|| Reject::not_found(format!("update \"{id}\" not found")))
+    let waiter = UpdateWaiter { caller, update_id: id.to_owned(), stage, with_start: None };
+    known(step, &waiter).ok_or_else(|| Reject::not_found(format!("update \"{id}\" not found")))
 }
 
 /// How far an update is.
 fn reached(step: &Step, id: &str) -> Option<(Stage, Option<Outcome>)> {
     match step.run.updates.get(id) {
         Some(row) if row.completed_event_id != 0 => Some((Stage::Completed, row.outcome.clone())),
+        // Admitted by an event, and never accepted.
+        Some(row) if row.accepted_event_id == 0 => step.run.is_open().then_some((Stage::Admitted, None)),
         Some(_) if !step.run.is_open() => Some((Stage::Completed, Some(failed(closed_before_completion())))),
         Some(_) => Some((Stage::Accepted, None)),
         None if is_pending(step, id) => Some((Stage::Admitted, None)),
@@ -123,27 +151,23 @@ pub fn tell_all(step: &mut Step) {
 }
 
 /// The answer about an update that exists: at once if it is far enough, else later.
-fn known(step: &mut Step, caller: CallerId, id: &str, stage: i32) -> Option<Reply> {
-    let (reached, outcome) = reached(step, id)?;
-    if reached as i32 >= stage {
-        return Some(reply(step, id, reached, outcome));
+fn known(step: &mut Step, waiter: &UpdateWaiter) -> Option<Reply> {
+    let (reached, outcome) = reached(step, &waiter.update_id)?;
+    if reached as i32 >= waiter.stage {
+        return Some(reply(step, waiter, reached, outcome));
     }
-    wait(step, caller, id, stage);
+    step.run.volatile.update_waiters.push(waiter.clone());
     Some(Reply::Wait)
 }
 
-fn wait(step: &mut Step, caller: CallerId, id: &str, stage: i32) {
-    step.run.volatile.update_waiters.push(UpdateWaiter { caller, update_id: id.to_owned(), stage });
-}
-
-fn reply(step: &Step, id: &str, stage: Stage, outcome: Option<Outcome>) -> Reply {
-    WorkflowReply::Update(UpdateReply {
+fn reply(step: &Step, waiter: &UpdateWaiter, stage: Stage, outcome: Option<Outcome>) -> Reply {
+    let reply = UpdateReply {
         run_id: step.key.run,
-        update_id: id.to_owned(),
+        update_id: waiter.update_id.clone(),
         stage: stage as i32,
         outcome,
-    })
-    .into()
+    };
+    multi_operation::reply(step, waiter.with_start.as_deref(), reply)
 }
 
 fn failed(failure: Failure) -> Outcome {
@@ -163,7 +187,7 @@ fn tell(step: &mut Step, id: &str, stage: Stage, outcome: Option<Outcome>) {
     let waiters = std::mem::take(&mut step.run.volatile.update_waiters);
     for waiter in waiters {
         if waiter.update_id == id && waiter.stage <= stage as i32 {
-            let reply = reply(step, id, stage, outcome.clone());
+            let reply = reply(step, &waiter, stage, outcome.clone());
             step.answer(waiter.caller, Ok(reply));
         } else {
             step.run.volatile.update_waiters.push(waiter);
@@ -175,7 +199,11 @@ fn refuse_waiters(step: &mut Step, id: &str, reject: &Reject) {
     let waiters = std::mem::take(&mut step.run.volatile.update_waiters);
     for waiter in waiters {
         if waiter.update_id == id {
-            step.answer(waiter.caller, Err(reject.clone()));
+            let reject = match &waiter.with_start {
+                Some(with) => multi_operation::refused(with, reject.clone()),
+                None => reject.clone(),
+            };
+            step.answer(waiter.caller, Err(reject));
         } else {
             step.run.volatile.update_waiters.push(waiter);
         }
@@ -206,12 +234,7 @@ pub fn unsend(step: &mut Step) {
 
 /// The requests that go with this started task, in the order of their admission.
 pub fn messages(step: &Step, task: &WorkflowTaskRow) -> Vec<Message> {
-    let mine = step
-        .run
-        .volatile
-        .updates
-        .iter()
-        .filter(|update| update.sent == task.started_event_id && update.admitted_event_id == 0);
+    let mine = step.run.volatile.updates.iter().filter(|update| update.sent == task.started_event_id);
     mine.map(|update| Message {
         id: format!("{}/request", update.id),
         protocol_instance_id: update.id.clone(),
@@ -327,8 +350,10 @@ fn process(step: &mut Step, message: &Message, env: &mut Env<'_>) -> Done {
     }
 }
 
+/// Admitted, and not accepted yet.
 fn is_pending(step: &Step, id: &str) -> bool {
-    step.run.volatile.updates.iter().any(|update| update.id == id)
+    let by_event = step.run.updates.get(id).is_some_and(|row| row.accepted_event_id == 0);
+    by_event || step.run.volatile.updates.iter().any(|update| update.id == id)
 }
 
 /// A message that the update is not in the state for, or for an update that nobody knows.
@@ -363,10 +388,10 @@ fn accept(step: &mut Step, id: &str, acceptance: Acceptance, env: &mut Env<'_>) 
     }
     let place = step.run.volatile.updates.iter().position(|update| update.id == id);
     let (request, admitted_event_id) = match place {
-        Some(index) => {
-            let pending = step.run.volatile.updates.remove(index);
-            let admitted = pending.admitted_event_id;
-            ((admitted == 0).then(|| (*pending.request).clone()), admitted)
+        Some(index) => (Some((*step.run.volatile.updates.remove(index).request).clone()), 0),
+        // The event that admitted it holds the request.
+        None if is_pending(step, id) => {
+            (None, step.run.updates.get(id).map_or(0, |row| row.admitted_event_id))
         }
         // The server forgot it (a restart), the worker did not: it brings the request along.
         None if acceptance.accepted_request.is_some() && !step.run.updates.contains_key(id) => {
@@ -399,6 +424,9 @@ fn accept(step: &mut Step, id: &str, acceptance: Acceptance, env: &mut Env<'_>) 
 
 fn reject(step: &mut Step, id: &str, rejection: Rejection) {
     step.run.volatile.updates.retain(|update| update.id != id);
+    if is_pending(step, id) {
+        step.drop_update(id);
+    }
     tell(step, id, Stage::Completed, Some(failed(rejection.failure.unwrap_or_default())));
 }
 
@@ -424,14 +452,8 @@ fn respond(step: &mut Step, id: &str, response: Response, env: &mut Env<'_>) -> 
 
 /// The worker got them and said nothing: it knows no updates.
 pub fn reject_unprocessed(step: &mut Step, _env: &Env<'_>) {
-    let sent: Vec<String> = step
-        .run
-        .volatile
-        .updates
-        .iter()
-        .filter(|u| u.sent != 0 && u.admitted_event_id == 0)
-        .map(|u| u.id.clone())
-        .collect();
+    let sent: Vec<String> =
+        step.run.volatile.updates.iter().filter(|u| u.sent != 0).map(|u| u.id.clone()).collect();
     for id in sent {
         let failure = failure::application(
             "Workflow Update is rejected because it wasn't processed by worker. Probably, Workflow Update is not supported by the worker.",
@@ -473,6 +495,10 @@ pub fn on_close(step: &mut Step, continues: bool) {
         .map(|row| row.update_id.clone())
         .collect();
     for id in accepted {
+        if is_pending(step, &id) {
+            refuse_waiters(step, &id, &reject);
+            continue;
+        }
         tell(step, &id, Stage::Completed, Some(failed(closed_before_completion())));
     }
 }

@@ -84,7 +84,7 @@ pub fn modify_properties(
 }
 
 /// A null payload takes the key away.
-fn merge(into: &mut HashMap<String, Payload>, from: &HashMap<String, Payload>) {
+pub fn merge(into: &mut HashMap<String, Payload>, from: &HashMap<String, Payload>) {
     for (key, payload) in from {
         if is_null(payload) {
             into.remove(key);

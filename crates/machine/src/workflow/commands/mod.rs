@@ -9,7 +9,7 @@ mod external;
 mod marker;
 mod timer;
 
-pub use attributes::{is_null, without_nulls};
+pub use attributes::{is_null, merge, without_nulls};
 
 use super::completion::Completion;
 use super::step::Step;

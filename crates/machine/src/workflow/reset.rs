@@ -1,0 +1,291 @@
+//! A workflow goes back to an earlier workflow task.
+//!
+//! The new run shares the history up to that point with the run that it comes from: nothing is copied, its ancestry
+//! names the branches. Its state is the fold of those events; then the task at the point fails, activities are handed
+//! out anew, and what came from outside after the point is recorded once more.
+
+use super::events::{self, Attributes};
+use super::input::Reset;
+use super::reply::WorkflowReply;
+use super::rows::{ActivityRow, BranchRow, ResetPointsRow, WorkflowTaskRow};
+use super::state::Run;
+use super::step::Step;
+use super::{Runs, activity, close, options, projection, task, task_start};
+use crate::decision::Decision;
+use crate::env::Env;
+use crate::key::EntityKey;
+use crate::reject::Reject;
+use prost::Message as _;
+use std::collections::BTreeMap;
+use steadfast_api::v1::enums::{
+    RetryState, UpdateAdmittedEventOrigin, WorkflowExecutionStatus as Status,
+    WorkflowTaskFailedCause as Cause,
+};
+use steadfast_api::v1::failure::{Failure, ResetWorkflowFailureInfo, failure::FailureInfo};
+use steadfast_api::v1::history::{
+    ActivityTaskFailedEventAttributes, HistoryEvent,
+    WorkflowExecutionUpdateAdmittedEventAttributes as Admitted, WorkflowTaskFailedEventAttributes,
+};
+use steadfast_api::v1::workflow::{PostResetOperation, post_reset_operation::Variant};
+use uuid::Uuid;
+
+const SERVICE: &str = "history-service";
+
+pub fn apply(
+    entity: &EntityKey,
+    runs: Runs<'_>,
+    reset: &Reset,
+    env: &mut Env<'_>,
+) -> Result<Decision, Reject> {
+    let (Some(base), Some(current)) = (runs.named, runs.current) else {
+        return Err(Reject::no_workflow(&entity.id));
+    };
+    if reset.request_id.is_empty() {
+        return Err(Reject::invalid("RequestId is not set on request."));
+    }
+    let operations = operations(reset)?;
+    let prefix = prefix(base, reset.finish_event_id, env)?;
+    let id = env.ids.run_id(env.now, Some(current.id));
+    let mut step = rebuild(entity, base, id, &prefix, env);
+    let Some(pending) = step.run.core.task.take() else {
+        return Err(Reject::invalid(format!(
+            "Can only reset workflow to event ID in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]: {}",
+            reset.finish_event_id
+        )));
+    };
+
+    let mut old = Step::on(entity, base);
+    old.run.core.reset_run_id = id.to_string();
+    old.run.core.forked = true;
+    old.durable = true;
+    let mut later = later_events(base.id, reset.finish_event_id, env);
+    if base.id == current.id {
+        later.extend(end(&mut old, reset, env));
+    } else {
+        let mut latest = Step::on(entity, current);
+        if base.core.new_run_id == current.id.to_string() {
+            later.extend(later_events(current.id, 0, env));
+        }
+        if current.is_open() {
+            latest.run.core.reset_run_id = id.to_string();
+            later.extend(end(&mut latest, reset, env));
+            old.successor = Some(Box::new(latest));
+        }
+    }
+
+    fail_task(&mut step, &pending, base.id, reset, env);
+    restart_activities(&mut step, reset, env);
+    for event in &later {
+        reapply(&mut step, event, reset, env);
+    }
+    for (new, mask) in operations {
+        options::change(&mut step, &new, &mask, &reset.identity, env)?;
+    }
+    if !step.run.is_paused() {
+        let now = step.now(env).0;
+        task::schedule(&mut step, env, now);
+    }
+    step.put_all_rows();
+    match &mut old.successor {
+        Some(latest) => latest.successor = Some(Box::new(step)),
+        None => old.successor = Some(Box::new(step)),
+    }
+    Ok(old.finish(Ok(WorkflowReply::Reset { run_id: id }.into())))
+}
+
+type Operation = (steadfast_api::v1::workflow::WorkflowExecutionOptions, Vec<String>);
+
+fn operations(reset: &Reset) -> Result<Vec<Operation>, Reject> {
+    let one = |bytes: &bytes::Bytes| {
+        let operation = PostResetOperation::decode(bytes.clone())
+            .map_err(|error| Reject::invalid(format!("post reset operation: {error}")))?;
+        match operation.variant {
+            Some(Variant::UpdateWorkflowOptions(update)) => {
+                let mask = update.update_mask.unwrap_or_default().paths;
+                Ok((update.workflow_execution_options.unwrap_or_default(), mask))
+            }
+            _ => Err(Reject::invalid("unsupported post reset operation")),
+        }
+    };
+    reset.post_operations.iter().map(one).collect()
+}
+
+/// The events before the point, which has to be at the end of a batch.
+fn prefix(base: &Run, finish_event_id: i64, env: &Env<'_>) -> Result<Vec<HistoryEvent>, Reject> {
+    if finish_event_id <= 1 || finish_event_id >= base.core.next_event_id {
+        return Err(Reject::invalid("Workflow task finish ID must be > 1 && <= workflow last event ID."));
+    }
+    let mut events = Vec::new();
+    for batch in env.fetched.histories.get(&base.id).into_iter().flatten() {
+        if batch.first().is_none_or(|event| event.event_id >= finish_event_id) {
+            break;
+        }
+        events.extend(batch.iter().cloned());
+    }
+    let last = finish_event_id - 1;
+    if events.last().is_none_or(|event| event.event_id != last) {
+        return Err(Reject::invalid(format!(
+            "unable to rebuild the workflow's state to event ID: {last}, version: 0, this event must be at the boundary"
+        )));
+    }
+    Ok(events)
+}
+
+/// The new run as it was at the point.
+fn rebuild(entity: &EntityKey, base: &Run, id: Uuid, prefix: &[HistoryEvent], env: &Env<'_>) -> Step {
+    let mut run = projection::fold(id, &base.start, prefix, env.limits);
+    let last = run.core.next_event_id - 1;
+    let own = base.id.to_string();
+    let points = base.reset_points.points.iter();
+    let kept = points.filter(|point| point.run_id != own || point.first_workflow_task_completed_id <= last);
+    run.reset_points = ResetPointsRow { points: kept.cloned().collect() }.into();
+    let core = &mut run.core;
+    core.original_start_time = match base.core.original_start_time {
+        0 => base.core.start_time,
+        time => time,
+    };
+    let now = env.now;
+    core.start_time = now.0;
+    core.execution_time = now.0;
+    core.last_reset_time = now.0;
+    core.backoff_until = 0;
+    core.execution_expiry =
+        if base.start.execution_timeout > 0 { now.plus(base.start.execution_timeout).0 } else { 0 };
+    core.run_expiry = projection::run_expiry(now, base.start.run_timeout, core.execution_expiry);
+    core.ancestry = ancestry(base, last);
+    core.branch = id.as_bytes().to_vec();
+    Step::on(entity, &run)
+}
+
+/// Where the events up to `last` are.
+fn ancestry(base: &Run, last: i64) -> Vec<BranchRow> {
+    let mut parts = Vec::new();
+    for (branch, until) in base.history_parts() {
+        let last_event_id = until.min(last);
+        parts.push(BranchRow { branch: branch.as_bytes().to_vec(), last_event_id });
+        if last_event_id == last {
+            break;
+        }
+    }
+    parts
+}
+
+fn later_events(run: Uuid, from: i64, env: &Env<'_>) -> Vec<HistoryEvent> {
+    let batches = env.fetched.histories.get(&run).into_iter().flatten();
+    batches.flatten().filter(|event| event.event_id >= from).cloned().collect()
+}
+
+/// Ends a run that is open; what it wrote in doing so, among it what had waited in its buffer.
+fn end(step: &mut Step, reset: &Reset, env: &mut Env<'_>) -> Vec<HistoryEvent> {
+    if step.run.is_open() {
+        close::terminate(step, &reset.reason, None, "history-resetter", Vec::new(), env);
+    }
+    step.new_events().cloned().collect()
+}
+
+fn fail_task(step: &mut Step, pending: &WorkflowTaskRow, base: Uuid, reset: &Reset, env: &mut Env<'_>) {
+    let mut row = pending.clone();
+    if row.started_event_id == 0 {
+        row.identity = SERVICE.into();
+        row.request_id = env.ids.uuid().to_string();
+        row.history_bytes = step.run.core.history_bytes;
+        row.started_event_id = step.write(env, task_start::started_event(&row));
+        step.cut();
+    }
+    let attributes = WorkflowTaskFailedEventAttributes {
+        scheduled_event_id: row.scheduled_event_id,
+        started_event_id: row.started_event_id,
+        cause: Cause::ResetWorkflow as i32,
+        failure: Some(failure(reset, None)),
+        identity: SERVICE.into(),
+        base_run_id: base.to_string(),
+        new_run_id: step.key.run.to_string(),
+        ..WorkflowTaskFailedEventAttributes::default()
+    };
+    step.write(env, Attributes::WorkflowTaskFailedEventAttributes(attributes));
+}
+
+fn failure(reset: &Reset, row: Option<&ActivityRow>) -> Failure {
+    Failure {
+        message: reset.reason.clone(),
+        failure_info: Some(FailureInfo::ResetWorkflowFailureInfo(ResetWorkflowFailureInfo {
+            last_heartbeat_details: row.and_then(|row| row.heartbeat_details.clone()),
+        })),
+        ..Failure::default()
+    }
+}
+
+/// Pending activities begin again, also one that runs; one whose start is in the events cannot, and fails.
+fn restart_activities(step: &mut Step, reset: &Reset, env: &mut Env<'_>) {
+    let rows: Vec<ActivityRow> = step.run.activities.values().map(|row| (**row).clone()).collect();
+    let now = step.now(env);
+    for mut row in rows {
+        if row.started_event_id == 0 {
+            row.first_scheduled_time = now.0;
+            activity::schedule_at(step, row, now, env);
+            continue;
+        }
+        step.drop_activity(row.scheduled_event_id);
+        let attributes = ActivityTaskFailedEventAttributes {
+            failure: Some(failure(reset, Some(&row))),
+            scheduled_event_id: row.scheduled_event_id,
+            started_event_id: row.started_event_id,
+            identity: row.identity.clone(),
+            retry_state: RetryState::Unspecified as i32,
+            ..ActivityTaskFailedEventAttributes::default()
+        };
+        step.write(env, Attributes::ActivityTaskFailedEventAttributes(attributes));
+    }
+}
+
+/// Records an event of the old run once more, if it came from outside and still means something.
+fn reapply(step: &mut Step, event: &HistoryEvent, reset: &Reset, env: &Env<'_>) {
+    let Some(attributes) = event.attributes.as_ref().and_then(|a| reapplied(step, a, reset)) else { return };
+    let mut again = step.make(env, attributes, event.user_metadata.clone(), event.links.clone());
+    let started = step.run.children.values().map(|child| (child.initiated_event_id, child.started_event_id));
+    let started: BTreeMap<i64, i64> = started.collect();
+    events::replace_started_id(&mut again, &started);
+    let id = step.append(again.clone());
+    again.event_id = id;
+    projection::change(&mut step.run, &again, env.limits);
+}
+
+fn reapplied(step: &Step, attributes: &Attributes, reset: &Reset) -> Option<Attributes> {
+    use Attributes::*;
+    let child = |initiated: i64| step.run.children.contains_key(&initiated).then(|| attributes.clone());
+    let admitted = |request: &Option<steadfast_api::v1::update::Request>| {
+        let id = &request.as_ref()?.meta.as_ref()?.update_id;
+        let wanted = !reset.exclude_updates && !step.run.updates.contains_key(id);
+        wanted.then(|| {
+            WorkflowExecutionUpdateAdmittedEventAttributes(Admitted {
+                request: request.clone(),
+                origin: UpdateAdmittedEventOrigin::Reapply as i32,
+            })
+        })
+    };
+    match attributes {
+        WorkflowExecutionSignaledEventAttributes(_) => (!reset.exclude_signals).then(|| attributes.clone()),
+        WorkflowExecutionUpdateAdmittedEventAttributes(a) => admitted(&a.request),
+        WorkflowExecutionUpdateAcceptedEventAttributes(a) => admitted(&a.accepted_request),
+        WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
+            let known = step.run.request_ids.contains_key(&a.attached_request_id);
+            (!known).then(|| attributes.clone())
+        }
+        ChildWorkflowExecutionStartedEventAttributes(a) => {
+            let waits = step.run.children.get(&a.initiated_event_id).filter(|child| child.run_id.is_empty());
+            waits.map(|_| attributes.clone())
+        }
+        StartChildWorkflowExecutionFailedEventAttributes(a) => child(a.initiated_event_id),
+        ChildWorkflowExecutionCompletedEventAttributes(a) => child(a.initiated_event_id),
+        ChildWorkflowExecutionFailedEventAttributes(a) => child(a.initiated_event_id),
+        ChildWorkflowExecutionCanceledEventAttributes(a) => child(a.initiated_event_id),
+        ChildWorkflowExecutionTimedOutEventAttributes(a) => child(a.initiated_event_id),
+        ChildWorkflowExecutionTerminatedEventAttributes(a) => child(a.initiated_event_id),
+        _ => None,
+    }
+}
+
+/// Whether the run closed because it was reset: then its children stay, and its parent hears nothing.
+pub fn closes_by_reset(run: &Run) -> bool {
+    run.status() == Status::Terminated && !run.core.reset_run_id.is_empty()
+}

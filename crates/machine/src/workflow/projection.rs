@@ -469,7 +469,13 @@ pub fn derived(run: &Run) -> Run {
         let row = ExternalRow { request_id: String::new(), ..(**row).clone() };
         told.externals.insert(row.initiated_event_id, Arc::new(row));
     }
-    told.updates = run.updates.clone();
+    // One that was only admitted may have been rejected since, without an event.
+    told.updates = run
+        .updates
+        .iter()
+        .filter(|(_, row)| row.accepted_event_id != 0)
+        .map(|(id, row)| (id.clone(), Arc::clone(row)))
+        .collect();
     told.request_ids = run.request_ids.clone();
     told.signal_ids = run.signal_ids.clone();
     told

@@ -12,6 +12,7 @@
 //!     heartbeat w a1 [details=]                  undelivered w a1
 //!     query w name [reject=not-open|not-completed-cleanly] [deadline=10s]
 //!     update w u1 name [stage=accepted|completed] [input=]      poll-update w u1 [stage=]
+//!     update-with-start w u1 name [as update, as start]
 //!     advance 5s                                 time passes, alarms fire
 //!     deliver [all] [twice]                      messages between runs
 //!     restart                                    what is not stored is lost
@@ -19,6 +20,7 @@
 
 use super::commands::{Worker, failure, memo};
 use super::line::{Line, nanos};
+use super::operate;
 use super::world::World;
 use prost::Message as _;
 use std::fmt::Write as _;
@@ -101,7 +103,11 @@ pub fn execute(world: &mut World, line: &mut Line, below: &[&str]) -> Result<Str
             let stage = stage(line)?;
             What::PollUpdate { caller: world.caller(), update_id, stage }
         }
-        _ => return Err(format!("no such input: {verb}")),
+        "update-with-start" => {
+            let update = Box::new(update(world, line)?);
+            What::UpdateWithStart { start: Box::new(start(world, w, line)?), update }
+        }
+        _ => operate::what(line)?.ok_or_else(|| format!("no such input: {verb}"))?,
     };
     world.apply(w, what)
 }
@@ -340,6 +346,7 @@ fn limit(world: &mut World, line: &mut Line) -> Result<String, String> {
             "updates_total" => limits.updates_total = number as i64,
             "blob_bytes" => limits.blob_bytes = number,
             "memo_bytes" => limits.memo_bytes = number,
+            "workflow_pause" => limits.workflow_pause = number != 0,
             _ => return Err(format!("no limit {name} here")),
         }
     }
@@ -363,7 +370,8 @@ fn pending(world: &World, w: &str) -> Result<String, String> {
     }
     for row in run.activities.values() {
         let state = if row.started_time != 0 { "started" } else { "scheduled" };
-        let _ = writeln!(text, "activity {} {state} attempt {}", row.activity_id, row.attempt);
+        let paused = if row.pause.is_some() { " paused" } else { "" };
+        let _ = writeln!(text, "activity {} {state} attempt {}{paused}", row.activity_id, row.attempt);
     }
     for row in run.timers.values() {
         let _ = writeln!(
@@ -444,6 +452,13 @@ pub fn reply(world: &World, reply: &WorkflowReply) -> String {
         }
         WorkflowReply::QueryRejected(status) => format!("query rejected, the workflow is {status:?}"),
         WorkflowReply::Update(reply) => update_reply(world, reply),
+        WorkflowReply::Reset { run_id } => format!("reset, now {}", run(run_id)),
+        WorkflowReply::Options(options) => world.show(|s| {
+            s.message("temporal.api.workflow.v1.WorkflowExecutionOptions", &options.encode_to_vec())
+        }),
+        WorkflowReply::ActivityOptions(options) => {
+            world.show(|s| s.message("temporal.api.activity.v1.ActivityOptions", &options.encode_to_vec()))
+        }
         WorkflowReply::UpdateWithStart { started, update } => {
             format!(
                 "{} {}, {}",

@@ -3,5 +3,6 @@
 pub mod commands;
 pub mod input;
 pub mod line;
+pub mod operate;
 pub mod show;
 pub mod world;

@@ -7,7 +7,7 @@ use super::show::Show;
 use super::{input, line::Line};
 use bytes::Bytes;
 use prost::Message as _;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use steadfast_api::v1::common::SearchAttributes;
 use steadfast_api::v1::history::{History, HistoryEvent};
@@ -86,6 +86,8 @@ pub struct World {
     entities: BTreeMap<EntityKey, BTreeMap<Uuid, Stored>>,
     /// By branch.
     history: HashMap<Uuid, Vec<HistoryEvent>>,
+    /// Where batches begin: branch and event id.
+    starts: HashSet<(Uuid, i64)>,
     pub tasks: BTreeMap<TaskKey, Task>,
     outbox: Vec<Message>,
     names: HashMap<Uuid, String>,
@@ -102,6 +104,7 @@ impl World {
             ids: Seeded { state: 1, order: 0 },
             entities: BTreeMap::new(),
             history: HashMap::new(),
+            starts: HashSet::new(),
             tasks: BTreeMap::new(),
             outbox: Vec::new(),
             names: HashMap::new(),
@@ -192,6 +195,10 @@ impl World {
         let runs = Runs { current, named };
         let needs = workflow::needs(runs, input);
         let mut fetched = Fetched::default();
+        for run in needs.histories {
+            let known = self.entities.get(entity).and_then(|runs| runs.get(&run));
+            fetched.histories.insert(run, known.map(|stored| self.batches(&stored.run)).unwrap_or_default());
+        }
         for (run, id) in needs.events {
             let run = [current, named].into_iter().flatten().find(|known| known.id == run);
             let parts = run.map(Run::history_parts).unwrap_or_default();
@@ -211,6 +218,23 @@ impl World {
             fetched: &fetched,
         };
         workflow::apply(entity, runs, input, &mut env)
+    }
+
+    /// A run's history as batches.
+    pub fn batches(&self, run: &Run) -> Vec<Vec<HistoryEvent>> {
+        let mut batches: Vec<Vec<HistoryEvent>> = Vec::new();
+        let mut next = 1;
+        for (branch, last) in run.history_parts() {
+            let events = self.history.get(&branch).into_iter().flatten();
+            for event in events.filter(|event| event.event_id >= next && event.event_id <= last) {
+                if self.starts.contains(&(branch, event.event_id)) || batches.is_empty() {
+                    batches.push(Vec::new());
+                }
+                batches.last_mut().expect("there is a batch").push(event.clone());
+            }
+            next = last.saturating_add(1);
+        }
+        batches
     }
 
     pub fn apply_input(&mut self, entity: &EntityKey, input: Input) -> (String, Result<Reply, Reject>) {
@@ -280,6 +304,7 @@ impl World {
                     batch.events,
                     "{name}: the batch says how many events it has"
                 );
+                self.starts.insert((next.branch(), batch.first_event_id));
                 history.extend(events);
             }
             let inherited = next.core.ancestry.last().map_or(0, |part| part.last_event_id);

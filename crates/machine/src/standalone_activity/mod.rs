@@ -1,8 +1,10 @@
 //! The machine of standalone activities: activities that no workflow owns. They have no history; their outcome is a row.
 //!
-//!     scheduled ──start──► started ──► completed, failed, canceled, terminated, timed out
-//!         ▲                   │
-//!         └── backing off ◄───┘
+//! ```text
+//! scheduled ──start──► started ──► completed, failed, canceled, terminated, timed out
+//!     ▲                   │
+//!     └── backing off ◄───┘
+//! ```
 
 mod attempt;
 mod end;

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! none ──schedule──► scheduled ──start──► started ──complete──► none
-//!                        │                   │
-//!                        └─ sticky timeout   └─ fail, timeout ──► scheduled (next attempt)
+//! ```text
+//!                    │                   │
+//!                    └─ sticky timeout   └─ fail, timeout ──► scheduled (next attempt)
+//! ```
 //! ```
 //!
 //! The first attempt has its events in the history. Later ones are *transient*: they exist only in the row, and their

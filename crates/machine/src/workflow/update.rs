@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! admitted ──sent to a worker──► sent ──accepted──► accepted ──► completed
-//!                                  └──rejected──► (forgotten: no event)
+//! ```text
+//!                              └──rejected──► (forgotten: no event)
+//! ```
 //! ```
 //!
 //! Up to its acceptance an update is only in memory: a restart loses it, and the caller tries again. Accepted ones are

@@ -474,7 +474,6 @@ pub fn reply(world: &World, reply: &WorkflowReply) -> String {
             }
             None => "delivered".into(),
         },
-        other => format!("{other:?}"),
     }
 }
 

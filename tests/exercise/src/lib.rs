@@ -1,0 +1,10 @@
+//! The money transfer example as processes: real binaries on free ports and on files in a folder of their own, seen from outside
+//! through their APIs. Shared by the tests of this package.
+
+mod build;
+mod process;
+mod town;
+
+pub use build::{ExerciseSource, binary};
+pub use process::{Process, wait_until};
+pub use town::{Town, TownOptions};

@@ -43,7 +43,8 @@ fn build(workspace: &Path, package: &str) {
 }
 
 /// A copy of the exercise's source, for a learner to work in. It is a workspace of its own with the same lockfile, profiles
-/// and folders, so it shares everything that is built already, and its files are named as in the original.
+/// and folders, so it shares everything that is built already, and its files are named as in the original. Its version is
+/// another: to cargo these are other packages, so that it never takes the repaired worker for the one of the exercise.
 pub struct ExerciseSource {
     workspace: PathBuf,
 }
@@ -63,7 +64,11 @@ impl ExerciseSource {
         let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the workspace has a manifest");
         let members =
             manifest.lines().find(|line| line.starts_with("members = ")).expect("it names its members");
-        let manifest = manifest.replace(members, &format!("members = {example:?}"));
+        let version = format!("version = {:?}", env!("CARGO_PKG_VERSION"));
+        assert!(manifest.contains(&version), "the packages have the version of the workspace");
+        let manifest = manifest
+            .replace(members, &format!("members = {example:?}"))
+            .replace(&version, &format!("version = {:?}", concat!(env!("CARGO_PKG_VERSION"), "-copy")));
         fs::write(workspace.join("Cargo.toml"), manifest).expect("the copy can be written to");
         ExerciseSource { workspace }
     }

@@ -95,7 +95,12 @@ build() {
     server=$target/release/steadfast
   fi
   say "building the example (some minutes the first time)"
-  cargo build --quiet -p account-api -p money-transfer-api -p "$worker_package" || fail "the example could not be built: see above"
+  build_example || fail "the example could not be built: see above"
+}
+
+# Always all of it, so that dependencies are always built with the same features, and so once.
+build_example() {
+  cargo build --quiet -p account-api -p money-transfer-api -p transfer-worker -p transfer-worker-exercise
 }
 
 # ---------------------------------------------------------------- starting
@@ -167,7 +172,7 @@ start_worker() {
 
 restart_worker() {
   say "building the worker"
-  if ! cargo build --quiet -p "$worker_package"; then
+  if ! build_example; then
     say "the worker could not be built: see above. The old one goes on; mend it and press r again"
     return
   fi

@@ -72,10 +72,26 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "rust",
-        what: "all Rust tests of the workspace",
+        what: "all Rust tests of the workspace but those of a step of their own",
         node: None,
         python: None,
-        action: Action::Commands(&[&["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]]),
+        action: Action::Commands(&[&[
+            "cargo",
+            "test",
+            "--workspace",
+            "--exclude",
+            "exercise-test",
+            "--locked",
+            "--no-fail-fast",
+        ]]),
+    },
+    // Builds and starts the server and the example, and so comes after what is quicker to fail.
+    Step {
+        name: "exercise",
+        what: "the money transfer example: the exercise as a learner does it, and everything killed at random",
+        node: None,
+        python: None,
+        action: Action::Commands(&[&["cargo", "test", "-p", "exercise-test", "--locked", "--no-fail-fast"]]),
     },
 ];
 

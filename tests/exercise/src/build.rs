@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 /// The folder of the workspace.
 fn root() -> PathBuf {
@@ -17,29 +18,40 @@ fn target() -> PathBuf {
     }
 }
 
-/// Builds a binary of the workspace, or finds that it is up to date, in the profile that tests are built in.
-pub fn binary(package: &str, name: &str) -> PathBuf {
-    build(&root(), package);
+/// The packages of the example, always built together, here and by start_services.sh: dependencies are then built with the same
+/// features everywhere, and so once.
+const EXAMPLE: [&str; 4] =
+    ["account-api", "money-transfer-api", "transfer-worker", "transfer-worker-exercise"];
+
+/// A binary of the example, built in the profile that tests are built in.
+pub fn example_binary(name: &str) -> PathBuf {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| build(&root(), &EXAMPLE));
     target().join("debug").join(name)
 }
 
 /// The server: the binary that STEADFAST_SERVER names, or our own.
 pub(crate) fn server() -> PathBuf {
+    static BUILT: Once = Once::new();
     match std::env::var_os("STEADFAST_SERVER") {
         Some(named) => PathBuf::from(named),
-        None => binary("steadfast-cli", "steadfast"),
+        None => {
+            BUILT.call_once(|| build(&root(), &["steadfast-cli"]));
+            target().join("debug/steadfast")
+        }
     }
 }
 
-fn build(workspace: &Path, package: &str) {
+fn build(workspace: &Path, packages: &[&str]) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--package", package])
+        .args(["build", "--quiet"])
+        .args(packages.iter().flat_map(|package| ["--package", package]))
         .current_dir(workspace)
         .env("CARGO_TARGET_DIR", target())
         .output()
         .expect("cargo can be started, as it has started this test");
-    assert!(output.status.success(), "{package}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{packages:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A copy of the exercise's source, for a learner to work in. It is a workspace of its own with the same lockfile, profiles
@@ -49,6 +61,7 @@ pub struct ExerciseSource {
     workspace: PathBuf,
 }
 
+const ALL: &str = "examples/money-transfer";
 const EXERCISE: &str = "examples/money-transfer/worker-exercise";
 
 impl ExerciseSource {
@@ -67,7 +80,7 @@ impl ExerciseSource {
         let version = format!("version = {:?}", env!("CARGO_PKG_VERSION"));
         assert!(manifest.contains(&version), "the packages have the version of the workspace");
         let manifest = manifest
-            .replace(members, &format!("members = {example:?}"))
+            .replace(members, &format!("members = [\"{ALL}/*\"]"))
             .replace(&version, &format!("version = {:?}", concat!(env!("CARGO_PKG_VERSION"), "-copy")));
         fs::write(workspace.join("Cargo.toml"), manifest).expect("the copy can be written to");
         ExerciseSource { workspace }
@@ -100,7 +113,7 @@ impl ExerciseSource {
 
     /// Builds the worker and puts it where the next build does not reach it.
     pub fn build(&self, name: &str) -> PathBuf {
-        build(&self.workspace, "transfer-worker-exercise");
+        build(&self.workspace, &EXAMPLE);
         let built = self.workspace.join(name);
         fs::copy(target().join("debug/transfer-worker-exercise"), &built).expect("the worker can be copied");
         built

@@ -5,6 +5,6 @@ mod build;
 mod process;
 mod town;
 
-pub use build::{ExerciseSource, binary};
+pub use build::{ExerciseSource, example_binary};
 pub use process::{Process, wait_until};
 pub use town::{Town, TownOptions};

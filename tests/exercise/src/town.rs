@@ -1,6 +1,6 @@
 //! A town with a server, a bank and a money transfer API; the worker is the test's own business.
 
-use crate::build::{binary, server};
+use crate::build::{example_binary, server};
 use crate::process::{Process, free_port, wait_until};
 use money::Cents;
 use prost::Message;
@@ -61,7 +61,7 @@ impl Town {
         let server = start_server(folder.path(), server_port, ui_port);
 
         let bank = Process::start(
-            Command::new(binary("account-api", "account-api"))
+            Command::new(example_binary("account-api"))
                 .args(["--port", &bank_port.to_string(), "--chaos", options.chaos])
                 .args(["--seed", &options.chaos_seed.to_string()])
                 .args(["--hang-ms", &options.hang.as_millis().to_string()])
@@ -70,7 +70,7 @@ impl Town {
             &folder.path().join("account-api.log"),
         );
         let api = Process::start(
-            Command::new(binary("money-transfer-api", "money-transfer-api"))
+            Command::new(example_binary("money-transfer-api"))
                 .args(["--port", &api_port.to_string()])
                 .args(["--server", &format!("127.0.0.1:{server_port}")])
                 .args(["--account-api", &format!("http://127.0.0.1:{bank_port}")]),

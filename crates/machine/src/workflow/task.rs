@@ -2,10 +2,8 @@
 //!
 //! ```text
 //! none ──schedule──► scheduled ──start──► started ──complete──► none
-//! ```text
-//!                    │                   │
-//!                    └─ sticky timeout   └─ fail, timeout ──► scheduled (next attempt)
-//! ```
+//!                        │                   │
+//!                        └─ sticky timeout   └─ fail, timeout ──► scheduled (next attempt)
 //! ```
 //!
 //! The first attempt has its events in the history. Later ones are *transient*: they exist only in the row, and their

@@ -2,9 +2,7 @@
 //!
 //! ```text
 //! admitted ──sent to a worker──► sent ──accepted──► accepted ──► completed
-//! ```text
-//!                              └──rejected──► (forgotten: no event)
-//! ```
+//!                                  └──rejected──► (forgotten: no event)
 //! ```
 //!
 //! Up to its acceptance an update is only in memory: a restart loses it, and the caller tries again. Accepted ones are

@@ -50,6 +50,8 @@ pub struct SqliteOptions {
     pub page_size: u32,
     /// Threads that read, each with a connection of its own.
     pub readers: usize,
+    /// The file does not grow beyond this; commits that want more end as NotWritten. None: until the disk is full.
+    pub max_bytes: Option<u64>,
     /// Opens a database that was in use when its process ended and whose write-ahead log is missing: right only for a
     /// complete copy, as SQLite's backup makes it.
     pub accept_missing_wal: bool,
@@ -63,6 +65,7 @@ impl SqliteOptions {
             cluster_id,
             page_size: 4096,
             readers: 3,
+            max_bytes: None,
             accept_missing_wal: false,
         }
     }
@@ -75,6 +78,8 @@ pub struct SqliteStore {
     inbox: Arc<Inbox>,
     checkpoints: Arc<Checkpoints>,
     readers: Readers,
+    #[cfg(test)]
+    faults: Arc<writer::tests::SyncFaults>,
     open: Mutex<Option<Open>>,
 }
 
@@ -105,14 +110,17 @@ impl SqliteStore {
         if !options.accept_missing_wal {
             file::check_wal_is_there(path)?;
         }
-        Self::start(path, version, options.readers, lock)
+        Self::start(options, version, lock)
     }
 
-    fn start(path: &Path, version: i32, readers: usize, lock: FileLock) -> Result<SqliteStore, OpenError> {
+    fn start(options: &SqliteOptions, version: i32, lock: FileLock) -> Result<SqliteStore, OpenError> {
+        let path: &Path = &options.path;
         let failed = |reason: String| OpenError::Failed { path: path.to_owned(), reason };
-        let connection = writer::prepare_file(path, version).map_err(|error| match store_error(&error) {
-            StoreError::Corrupt(reason) => OpenError::Damaged { path: path.to_owned(), reason },
-            _ => failed(error.to_string()),
+        let connection = writer::prepare_file(path, version, options.max_bytes).map_err(|error| {
+            match store_error(&error) {
+                StoreError::Corrupt(reason) => OpenError::Damaged { path: path.to_owned(), reason },
+                _ => failed(error.to_string()),
+            }
         })?;
         let identity = connection.query_row(
             "SELECT (SELECT count(*) FROM shard), (SELECT value FROM meta WHERE key='cluster_id')",
@@ -122,7 +130,16 @@ impl SqliteStore {
         let (shards, cluster_id) = identity.map_err(|error| failed(error.to_string()))?;
         let inbox = Arc::new(Inbox::default());
         let checkpoints = Arc::new(Checkpoints::default());
-        let writer = Writer { path: path.to_owned(), inbox: inbox.clone(), checkpoints: checkpoints.clone() };
+        #[cfg(test)]
+        let faults = Arc::<writer::tests::SyncFaults>::default();
+        let writer = Writer {
+            path: path.to_owned(),
+            max_bytes: options.max_bytes,
+            inbox: inbox.clone(),
+            checkpoints: checkpoints.clone(),
+            #[cfg(test)]
+            faults: faults.clone(),
+        };
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
                 .name(name.into())
@@ -133,7 +150,7 @@ impl SqliteStore {
         let (path_of_log, checkpointer) = (path.to_owned(), checkpoints.clone());
         let checkpointer = spawn("sqlite-log", Box::new(move || checkpointer.run(&path_of_log)))?;
         let (readers, mut others) =
-            Readers::start(path, readers).map_err(|error| failed(error.to_string()))?;
+            Readers::start(path, options.readers).map_err(|error| failed(error.to_string()))?;
         others.push(checkpointer);
         let open = Mutex::new(Some(Open { writer, others, lock }));
         Ok(SqliteStore {
@@ -142,6 +159,8 @@ impl SqliteStore {
             inbox,
             checkpoints,
             readers,
+            #[cfg(test)]
+            faults,
             open,
         })
     }

@@ -221,9 +221,7 @@ fn build(path: &Path, shards: u32, cluster_id: Uuid, page_size: u32) -> rusqlite
         "PRAGMA page_size={page_size}; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=DELETE;"
     ))?;
     let transaction = connection.transaction()?;
-    for migration in MIGRATIONS {
-        transaction.execute_batch(migration)?;
-    }
+    create_schema(&transaction)?;
     let mut put = transaction.prepare("INSERT INTO meta (key, value) VALUES (?, ?)")?;
     put.execute(("cluster_id", cluster_id.as_bytes().as_slice()))?;
     put.execute(("generation", 0))?;
@@ -241,6 +239,11 @@ fn build(path: &Path, shards: u32, cluster_id: Uuid, page_size: u32) -> rusqlite
     connection.close().map_err(|(_, error)| error)
 }
 
+/// The newest schema in an empty database.
+pub fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
+    MIGRATIONS.iter().try_for_each(|migration| connection.execute_batch(migration))
+}
+
 /// Leads an older database to the newest schema, one step a transaction.
 pub fn migrate(connection: &mut Connection, version: i32) -> rusqlite::Result<()> {
     for step in version..SCHEMA_VERSION {
@@ -253,8 +256,13 @@ pub fn migrate(connection: &mut Connection, version: i32) -> rusqlite::Result<()
 }
 
 /// The connection that writes. It never checkpoints by itself.
-pub fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+pub fn open_writer(path: &Path, max_bytes: Option<u64>) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
+    if let Some(max_bytes) = max_bytes {
+        let page_size: u32 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        let pages = (max_bytes / u64::from(page_size)).clamp(1, u64::from(u32::MAX - 1));
+        connection.query_row(&format!("PRAGMA max_page_count={pages}"), [], |_| Ok(()))?;
+    }
     connection
         .execute_batch("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;")?;
     Ok(connection)

@@ -98,7 +98,7 @@ pub fn list(
     let close = close_order();
     let mut rows = Vec::new();
     match after {
-        None => page(connection, namespace, condition, limit, &mut rows)?,
+        None => page(connection, namespace, condition, Order::All, limit, &mut rows)?,
         Some(key) => {
             // First what has the same close time, as all open runs do, then what closed before: two ranges of an index.
             let same = format!("{close}=? AND start_time<=? AND (start_time<? OR run_id>?)");
@@ -109,10 +109,10 @@ pub fn list(
                 start,
                 Value::Blob(key.run.as_bytes().to_vec()),
             ];
-            page(connection, namespace, condition.and(&same, place), limit, &mut rows)?;
+            page(connection, namespace, condition.and(&same, place), Order::SameClose, limit, &mut rows)?;
             if rows.len() < limit {
                 let before = condition.and(&format!("{close}<?"), [Value::Int(key.close_time.0)]);
-                page(connection, namespace, before, limit - rows.len(), &mut rows)?;
+                page(connection, namespace, before, Order::All, limit - rows.len(), &mut rows)?;
             }
         }
     }
@@ -123,21 +123,37 @@ pub fn list(
     Ok(VisibilityPage { rows, next })
 }
 
+/// How a page is sorted. SQLite does not see that a close time which is given need not be sorted by, and would sort all
+/// rows that have it.
+#[derive(Clone, Copy)]
+enum Order {
+    All,
+    SameClose,
+}
+
+fn page_sql(condition: &Condition, order: Order) -> String {
+    let first = match order {
+        Order::All => format!("{} DESC, ", close_order()),
+        Order::SameClose => String::new(),
+    };
+    format!(
+        "SELECT visibility.kind, run_id, workflow_id, workflow_type, task_queue, status, start_time, execution_time, \
+         close_time, history_length, history_size_bytes, state_transition_count, root_workflow_id, root_run_id, \
+         parent_workflow_id, parent_run_id, division, checksum, memo, search_attributes \
+         FROM visibility WHERE {} ORDER BY {first}start_time DESC, run_id LIMIT ?",
+        condition.sql,
+    )
+}
+
 fn page(
     connection: &Connection,
     namespace: Uuid,
     condition: Condition,
+    order: Order,
     limit: usize,
     rows: &mut Vec<(RunKey, VisibilityRow)>,
 ) -> Read<()> {
-    let sql = format!(
-        "SELECT visibility.kind, run_id, workflow_id, workflow_type, task_queue, status, start_time, execution_time, \
-         close_time, history_length, history_size_bytes, state_transition_count, root_workflow_id, root_run_id, \
-         parent_workflow_id, parent_run_id, division, checksum, memo, search_attributes \
-         FROM visibility WHERE {} ORDER BY {} DESC, start_time DESC, run_id LIMIT ?",
-        condition.sql,
-        close_order()
-    );
+    let sql = page_sql(&condition, order);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found = statement.query(condition.parameters(Some(limit)))?;
     while let Some(row) = found.next()? {
@@ -197,7 +213,8 @@ pub fn count_by_status(
         return Ok(counts.into_iter().filter(|(status, _)| statuses.contains(status)).collect());
     }
     let condition = Condition::new(number, kind, filter);
-    let sql = format!("SELECT status, count(*) FROM visibility WHERE {} GROUP BY status", condition.sql);
+    // The sign keeps the planner from reading all rows of a kind in the order of an index by status.
+    let sql = format!("SELECT status, count(*) FROM visibility WHERE {} GROUP BY +status", condition.sql);
     let mut groups = connection.prepare_cached(&sql)?;
     let counts = groups.query_map(condition.parameters(None), counted)?.collect::<rusqlite::Result<_>>()?;
     Ok(counts)
@@ -231,4 +248,76 @@ pub fn expired(
     expired.sort();
     expired.truncate(limit);
     Ok(expired.into_iter().map(|(_, key)| key).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use steadfast_query::{Schema, parse, resolve};
+
+    struct Attributes;
+
+    impl Schema for Attributes {
+        fn custom(&self, name: &str) -> Option<AttributeType> {
+            (name == "Customer").then_some(AttributeType::Keyword)
+        }
+    }
+
+    /// The plan of a page as SQLite explains it.
+    fn plan(query: &str, extra: Option<&str>, order: Order) -> String {
+        let connection = Connection::open_in_memory().expect("memory is there");
+        super::super::file::create_schema(&connection).expect("the schema is valid");
+        let query = parse(query).expect("the query is well formed");
+        let filter = resolve(query, &Attributes).expect("the query has a meaning");
+        let mut condition = Condition::new(1, Kind::Workflow, &filter);
+        if let Some(extra) = extra {
+            let values = extra.matches('?').map(|_| Value::Int(1)).collect::<Vec<_>>();
+            condition = condition.and(extra, values);
+        }
+        let sql = format!("EXPLAIN QUERY PLAN {}", page_sql(&condition, order));
+        let mut statement = connection.prepare(&sql).expect("the SQL is valid");
+        let steps = statement.query_map(condition.parameters(Some(20)), |row| row.get::<_, String>(3));
+        let steps = steps.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
+        steps.expect("SQLite explains").join("; ")
+    }
+
+    #[test]
+    fn lists_read_no_more_than_they_must() {
+        let sorted = [
+            ("", "visibility_by_order"),
+            ("ExecutionStatus = 'Failed'", "visibility_by_status"),
+            ("WorkflowType = 'Order'", "visibility_by_type"),
+            ("WorkflowType = 'Order' AND ExecutionStatus = 'Running'", "visibility_by_"),
+            ("StartTime > '2026-01-01T00:00:00Z'", "visibility_by_order"),
+            ("CloseTime > '2026-01-01T00:00:00Z'", "visibility_by_order"),
+            ("Customer != 'x'", "visibility_by_order"),
+        ];
+        for (query, index) in sorted {
+            for (extra, order) in [
+                (None, Order::All),
+                (Some("coalesce(close_time, 9223372036854775807)<?"), Order::All),
+                (
+                    Some(
+                        "coalesce(close_time, 9223372036854775807)=? AND start_time<=? AND (start_time<? OR run_id>?)",
+                    ),
+                    Order::SameClose,
+                ),
+            ] {
+                let plan = plan(query, extra, order);
+                assert!(plan.contains(index), "{query}: {plan}");
+                assert!(!plan.contains("B-TREE FOR ORDER BY"), "{query} is not sorted by an index: {plan}");
+            }
+        }
+        let found = [
+            ("WorkflowId = 'x'", "visibility_by_workflow_id"),
+            ("WorkflowId STARTS_WITH 'x'", "visibility_by_workflow_id"),
+            ("RunId = '00000000-000b-7000-8000-000000000000'", "visibility_by_run_id"),
+            ("Customer = 'x'", "search_attribute_by_value (namespace_id=? AND name=? AND value=?)"),
+            ("Customer STARTS_WITH 'x'", "search_attribute_by_value (namespace_id=? AND name=? AND value>?"),
+        ];
+        for (query, index) in found {
+            let plan = plan(query, None, Order::All);
+            assert!(plan.contains(index), "{query}: {plan}");
+        }
+    }
 }

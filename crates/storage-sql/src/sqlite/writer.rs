@@ -27,8 +27,11 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(100);
 
 pub struct Writer {
     pub path: PathBuf,
+    pub max_bytes: Option<u64>,
     pub inbox: Arc<Inbox>,
     pub checkpoints: Arc<Checkpoints>,
+    #[cfg(test)]
+    pub faults: Arc<tests::SyncFaults>,
 }
 
 /// Why a session on one connection ended.
@@ -66,6 +69,10 @@ impl Writer {
 
     fn session(&self, connection: &Connection, watch: WalWatch) -> rusqlite::Result<End> {
         let mut session = Session::begin(connection, watch)?;
+        #[cfg(test)]
+        {
+            session.faults = self.faults.clone();
+        }
         let mut batch = Vec::new();
         while self.inbox.take(&mut batch, MAX_GROUP, MAX_GROUP_BYTES) {
             if let Err(Broken(reason)) = session.process(&mut batch) {
@@ -83,24 +90,26 @@ impl Writer {
     /// is refused. None when the store is closed meanwhile.
     fn reopen(&self) -> Option<Connection> {
         let mut refused = Vec::new();
-        loop {
-            let opened = file::open_writer(&self.path).and_then(|connection| {
+        let mut reason = "the database failed".to_owned();
+        // The pause comes first: a file that opens but cannot be used must not make this thread spin.
+        while self.inbox.drain_after(REOPEN_PAUSE, &mut refused) {
+            for request in refused.drain(..) {
+                refuse(request, &reason);
+            }
+            let opened = file::open_writer(&self.path, self.max_bytes).and_then(|connection| {
                 checkpoint_all(&connection)?;
                 Ok(connection)
             });
-            let reason = match opened {
+            reason = match opened {
                 Ok(connection) => return Some(connection),
                 Err(error) => error.to_string(),
             };
             tracing::warn!(reason, "the database cannot be opened again yet");
-            let go_on = self.inbox.drain_after(REOPEN_PAUSE, &mut refused);
-            for request in refused.drain(..) {
-                refuse(request, &reason);
-            }
-            if !go_on {
-                return None;
-            }
         }
+        for request in refused {
+            refuse(request, &reason);
+        }
+        None
     }
 
     fn finish(&self, connection: Connection) {
@@ -144,6 +153,8 @@ struct Session<'c> {
     epochs: Vec<u64>,
     watch: WalWatch,
     group: Vec<Member>,
+    #[cfg(test)]
+    faults: Arc<tests::SyncFaults>,
 }
 
 /// What shares a transaction.
@@ -183,6 +194,8 @@ impl<'c> Session<'c> {
             epochs: Vec::new(),
             watch,
             group: Vec::new(),
+            #[cfg(test)]
+            faults: Arc::default(),
         };
         session.read_epochs()?;
         Ok(session)
@@ -269,7 +282,7 @@ impl<'c> Session<'c> {
     /// One transaction with all of the group.
     fn transaction(&mut self, group: &[Member]) -> Result<Vec<Verdict>, GroupError> {
         let verdicts = self.changes(group).map_err(GroupError::NotWritten)?;
-        match self.commit.execute([]) {
+        match self.end() {
             Ok(_) => Ok(verdicts),
             // Nothing was synced and the log has no end mark: certainly not written.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
@@ -277,6 +290,20 @@ impl<'c> Session<'c> {
             }
             Err(error) => Err(GroupError::Unknown(error)),
         }
+    }
+
+    #[cfg(not(test))]
+    fn end(&mut self) -> rusqlite::Result<usize> {
+        self.commit.execute([])
+    }
+
+    #[cfg(test)]
+    fn end(&mut self) -> rusqlite::Result<usize> {
+        let fault = self.faults.take();
+        if fault != Some(tests::SyncFault::NotWritten) {
+            self.commit.execute([])?;
+        }
+        fault.map_or(Ok(0), |_| Err(tests::sync_error()))
     }
 
     fn changes(&mut self, group: &[Member]) -> Result<Vec<Verdict>, ApplyError> {
@@ -337,7 +364,7 @@ impl<'c> Session<'c> {
     ) -> Result<(), Broken> {
         let changed = self.begin.execute([]).map_err(ChangeError::from).and_then(|_| change(self.connection));
         let error = match changed {
-            Ok(()) => match self.commit.execute([]) {
+            Ok(()) => match self.end() {
                 Ok(_) => {
                     // It may have touched what is remembered.
                     let forgotten = self.applier.forget(self.connection);
@@ -424,12 +451,84 @@ fn is_fatal(error: &rusqlite::Error) -> bool {
 }
 
 /// Opens the connection that writes on a file that was inspected, and leads it to the newest schema.
-pub fn prepare_file(path: &Path, version: i32) -> rusqlite::Result<Connection> {
-    let mut connection = file::open_writer(path)?;
+pub fn prepare_file(path: &Path, version: i32, max_bytes: Option<u64>) -> rusqlite::Result<Connection> {
+    let mut connection = file::open_writer(path, max_bytes)?;
     file::migrate(&mut connection, version)?;
     // Queues without a backlog are names that workers made up long ago.
     connection.execute_batch("DELETE FROM queue WHERE tasks=0")?;
     set_state(&connection, "open")?;
     checkpoint_all(&connection)?;
     Ok(connection)
+}
+
+#[cfg(test)]
+pub mod tests {
+    //! A sync that fails, which no file system does on demand: the transaction's end is made to fail here.
+
+    use crate::sqlite::SqliteStore;
+    use rusqlite::ffi;
+    use std::sync::Mutex;
+    use std::time::Duration;
+    use steadfast_storage::conformance::world::*;
+    use steadfast_storage::{Outcome, Store};
+    use uuid::Uuid;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum SyncFault {
+        Written,
+        NotWritten,
+    }
+
+    #[derive(Default)]
+    pub struct SyncFaults(Mutex<Option<SyncFault>>);
+
+    impl SyncFaults {
+        pub fn set(&self, fault: SyncFault) {
+            *self.0.lock().expect("no panic while locked") = Some(fault);
+        }
+
+        pub fn take(&self) -> Option<SyncFault> {
+            self.0.lock().expect("no panic while locked").take()
+        }
+    }
+
+    pub fn sync_error() -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None)
+    }
+
+    #[tokio::test]
+    async fn after_a_failed_sync_the_outcome_is_unknown_and_the_file_is_opened_again() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let options = crate::SqliteOptions::new(directory.path().join("unknown.db"), Uuid::from_u128(1));
+        let store = SqliteStore::open(&options).expect("the database opens");
+        let mut epoch = store.acquire(0).await.expect("a shard");
+        for (number, fault) in [(1, SyncFault::Written), (2, SyncFault::NotWritten), (3, SyncFault::Written)]
+        {
+            let commit = |number: u64, epoch| steadfast_storage::Commit {
+                shard: 0,
+                epoch,
+                runs: vec![put(&run("unknown", number), "core")],
+                ..Default::default()
+            };
+            store.faults.set(fault);
+            let outcome = store.commit(commit(number, epoch)).await;
+            assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
+            let written = store.load_run(&run("unknown", number)).await.expect("reads go on").is_some();
+            assert_eq!(written, fault == SyncFault::Written);
+            // It goes on by itself, under the same epoch.
+            let begun = std::time::Instant::now();
+            loop {
+                match store.commit(commit(number + 10, epoch)).await {
+                    Outcome::Done => break,
+                    Outcome::NotWritten(_) if begun.elapsed() < Duration::from_secs(20) => {}
+                    outcome => panic!("{outcome:?}"),
+                }
+                tokio::task::yield_now().await;
+            }
+            let raised = store.acquire(0).await.expect("a shard");
+            assert_eq!(raised, epoch + 1);
+            epoch = raised;
+        }
+        assert_eq!(store.run_ids(&entity("unknown")).await.expect("reads go on").len(), 5);
+    }
 }

@@ -1,0 +1,270 @@
+//! What the SQLite store does with files: its own, foreign, newer, damaged ones, and a disk that is full.
+
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use steadfast_machine::{Kind, Time};
+use steadfast_storage::conformance::world::*;
+use steadfast_storage::{
+    BranchPart, Commit, NamespaceRecord, Outcome, RunState, RunWrite, Store, StoreError, TaskChange,
+};
+use steadfast_storage_sql::{OpenError, SqliteOptions, SqliteStore};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+fn options(path: &Path) -> SqliteOptions {
+    SqliteOptions { shards: 4, ..SqliteOptions::new(path, Uuid::from_u128(42)) }
+}
+
+fn open(path: &Path) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(&options(path))
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+/// A database with one of everything, closed in order.
+async fn database(path: &Path) {
+    let store = open(path).expect("the database opens");
+    let key = run("damaged", 1);
+    let shard = key.entity.shard(store.shards());
+    let epoch = store.acquire(shard).await.expect("a shard");
+    let write = RunWrite {
+        state: RunState::Put { core: bytes("the core of a run"), alarm: Some(Time(9)), open: true },
+        rows: vec![(activity(5), Some(bytes("an activity")))],
+        history: Some(chunk(key.run, 1, &[2, 3])),
+        ..put_listed(&key, listed(OPEN, 1, None))
+    };
+    let commit = Commit {
+        shard,
+        epoch,
+        runs: vec![write],
+        tasks: vec![TaskChange::Add(task("damaged", 3, 1))],
+        messages: vec![message(&key, 1)],
+        ..Commit::default()
+    };
+    assert_eq!(store.commit(commit).await, Outcome::Done);
+    let namespace =
+        NamespaceRecord { id: NAMESPACE, name: "default".into(), version: 1, encoded: bytes("a namespace") };
+    store.put_namespace(namespace).await.expect("it is written");
+    store.put_config("kind", "key", 0, Some(bytes("a configuration"))).await.expect("it is written");
+    store.close().await;
+}
+
+/// Every file of a directory with its bytes.
+fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = std::fs::read_dir(directory).expect("the directory is there").flatten();
+    files.map(|file| (file.path(), std::fs::read(file.path()).unwrap_or_default())).collect()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+/// Opening fails, with these words, and no file appears or changes.
+#[track_caller]
+fn is_refused(path: &Path, words: &[&str]) -> OpenError {
+    let directory = path.parent().expect("a directory");
+    let without_lock = |mut files: BTreeMap<PathBuf, Vec<u8>>| {
+        files.remove(&beside(path, ".lock"));
+        files
+    };
+    let before = without_lock(contents(directory));
+    let error = open(path).err().expect("it is refused");
+    for word in words {
+        assert!(error.to_string().contains(word), "{word:?} is not in: {error}");
+    }
+    assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    assert!(without_lock(contents(directory)) == before, "nothing was written: {error}");
+    error
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused_and_told_the_first() {
+    let directory = directory();
+    let path = directory.path().join("shared.db");
+    let first = open(&path).expect("the database opens");
+    let begun = Instant::now();
+    let error = open(&path).err().expect("it is refused");
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    first.acquire(0).await.expect("the first goes on");
+    first.close().await;
+    let second = open(&path).expect("it is free again");
+    second.acquire(0).await.expect("the second has it");
+}
+
+#[tokio::test]
+async fn foreign_files_are_refused() {
+    let directory = directory();
+    let path = directory.path().join("foreign");
+    std::fs::create_dir(&path).expect("a directory");
+    is_refused(&path, &["not a Steadfast database", "directory"]);
+    std::fs::remove_dir(&path).expect("it is there");
+    std::fs::write(&path, "text").expect("it is written");
+    is_refused(&path, &["not a Steadfast database"]);
+    std::fs::write(&path, "text ".repeat(100)).expect("it is written");
+    is_refused(&path, &["not a Steadfast database", "no SQLite file"]);
+    std::fs::remove_file(&path).expect("it is there");
+    let other = Connection::open(&path).expect("SQLite opens");
+    other.execute_batch("CREATE TABLE run (x)").expect("SQLite writes");
+    drop(other);
+    is_refused(&path, &["not a Steadfast database", "another program's"]);
+    assert!(!beside(&path, ".lock").exists(), "not even a lock appears beside a foreign file");
+}
+
+#[tokio::test]
+async fn newer_and_damaged_files_are_refused() {
+    let directory = directory();
+    let path = directory.path().join("steadfast.db");
+    database(&path).await;
+    let intact = std::fs::read(&path).expect("it is there");
+    let with = |offset: usize, bytes: &[u8]| {
+        let mut file = intact.clone();
+        file[offset..offset + bytes.len()].copy_from_slice(bytes);
+        std::fs::write(&path, file).expect("it is written");
+    };
+    with(60, &99u32.to_be_bytes());
+    let error = is_refused(&path, &["newer version", "99"]);
+    assert!(matches!(error, OpenError::Newer { version: 99, .. }));
+    with(0, b"sqlite");
+    is_refused(&path, &["damaged"]);
+    with(16, &[0, 3]);
+    is_refused(&path, &["damaged"]);
+    with(60, &0u32.to_be_bytes());
+    is_refused(&path, &["damaged"]);
+    // The schema's page, and what it says.
+    with(100, &[0xff; 64]);
+    is_refused(&path, &["damaged"]);
+    std::fs::write(&path, &intact[..intact.len() - 4096]).expect("it is written");
+    is_refused(&path, &["damaged", "bytes of"]);
+    std::fs::write(&path, &intact[..2000]).expect("it is written");
+    is_refused(&path, &["damaged"]);
+    std::fs::write(&path, &intact).expect("it is written");
+    open(&path).expect("the intact file opens");
+}
+
+#[tokio::test]
+async fn a_missing_log_is_noticed() {
+    let directory = directory();
+    let path = directory.path().join("steadfast.db");
+    let store = open(&path).expect("the database opens");
+    store.acquire(0).await.expect("a shard");
+    let copy = directory.path().join("copy.db");
+    std::fs::copy(&path, &copy).expect("the file is there");
+    let error = is_refused(&copy, &["copy.db-wal", "missing"]);
+    assert!(matches!(error, OpenError::MissingWal { .. }));
+    let accepting = SqliteOptions { accept_missing_wal: true, ..options(&copy) };
+    SqliteStore::open(&accepting).expect("it was asked for").close().await;
+    open(&copy).expect("a file that was closed in order needs no log").close().await;
+}
+
+#[tokio::test]
+async fn a_half_made_file_is_made_again() {
+    let directory = directory();
+    let path = directory.path().join("steadfast.db");
+    std::fs::write(&path, "").expect("it is written");
+    std::fs::write(beside(&path, ".new"), "half of a database").expect("it is written");
+    open(&path).expect("an empty file is none").close().await;
+    assert!(!beside(&path, ".new").exists());
+    let missing = directory.path().join("no such directory").join("steadfast.db");
+    let error = open(&missing).err().expect("it is refused");
+    assert!(error.to_string().contains("no such directory"), "{error}");
+}
+
+/// Every kind of row, damaged by one byte behind SQLite's back, is noticed by whoever reads it.
+#[tokio::test]
+async fn a_damaged_row_is_noticed() {
+    let directory = directory();
+    let path = directory.path().join("steadfast.db");
+    database(&path).await;
+    let store = open(&path).expect("the database opens");
+    let raw = Connection::open(&path).expect("SQLite opens");
+    let key = run("damaged", 1);
+    let parts = [BranchPart { branch: key.run, last_event_id: 5 }];
+    for (table, column) in [
+        ("run", "core"),
+        ("run_row", "value"),
+        ("history", "batches"),
+        ("task", "body"),
+        ("message", "body"),
+        ("visibility", "memo"),
+        ("visibility", "root_workflow_id"),
+        ("namespace", "encoded"),
+        ("config", "value"),
+    ] {
+        let before: Vec<u8> = raw
+            .query_row(&format!("SELECT CAST({column} AS BLOB) FROM {table}"), [], |row| row.get(0))
+            .expect("there is one row");
+        let put = |value: &[u8]| {
+            let cast = if column == "root_workflow_id" { "CAST(? AS TEXT)" } else { "?" };
+            raw.execute(&format!("UPDATE {table} SET {column}={cast}"), [value]).expect("it is written");
+        };
+        let mut damaged = before.clone();
+        damaged[before.len() / 2] ^= 4;
+        put(&damaged);
+        let result: Result<(), StoreError> = match table {
+            "run" | "run_row" => store.load_latest(&key.entity).await.map(|_| ()),
+            "history" => store.read_history(&parts, 1, 6, 10, false).await.map(|_| ()),
+            "task" => store.read_backlog(&queue("damaged"), None, 10).await.map(|_| ()),
+            "message" => store.messages(None, 10).await.map(|_| ()),
+            "visibility" => store.list(NAMESPACE, Kind::Workflow, &filter(""), None, 10).await.map(|_| ()),
+            "namespace" => store.namespaces().await.map(|_| ()),
+            _ => store.configs("kind").await.map(|_| ()),
+        };
+        assert!(matches!(result, Err(StoreError::Corrupt(_))), "{table}.{column}: {result:?}");
+        put(&before);
+    }
+    // Put right again, all is well.
+    assert!(store.load_latest(&key.entity).await.is_ok_and(|run| run.is_some()));
+    assert_eq!(store.read_history(&parts, 1, 6, 10, false).await, Ok(vec![batch(1, 2), batch(3, 3)]));
+}
+
+/// Commits fail cleanly while there is no room, reads go on, and commits too as soon as there is room again.
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_passes() {
+    let directory = directory();
+    let path = directory.path().join("full.db");
+    let limited = SqliteOptions { max_bytes: Some(2 * 1024 * 1024), ..options(&path) };
+    let store = SqliteStore::open(&limited).expect("the database opens");
+    let mut epochs = Vec::new();
+    for shard in 0..store.shards() {
+        epochs.push(store.acquire(shard).await.expect("a shard"));
+    }
+    let commit = |number: u64| {
+        let key = run(&format!("filler {number}"), number);
+        let shard = key.entity.shard(store.shards());
+        let rows = vec![(activity(1), Some(bytes(&"x".repeat(20_000))))];
+        let runs = vec![RunWrite { rows, ..put_listed(&key, listed(OPEN, number as i64, None)) }];
+        Commit { shard, epoch: epochs[shard as usize], runs, ..Commit::default() }
+    };
+    let mut written = 0;
+    let full = loop {
+        match store.commit(commit(written)).await {
+            Outcome::Done => written += 1,
+            outcome => break outcome,
+        }
+        assert!(written < 1_000, "the limit is never met");
+    };
+    assert!(matches!(full, Outcome::NotWritten(_)), "{full:?}");
+    assert!(written > 10);
+    let again = store.commit(commit(written)).await;
+    assert!(matches!(again, Outcome::NotWritten(_)), "{again:?}");
+    for number in 0..written {
+        let stored = store.load_latest(&entity(&format!("filler {number}"))).await.expect("reads go on");
+        assert_eq!(stored.expect("it was acknowledged").rows.len(), 1);
+    }
+    assert_eq!(store.load_latest(&entity(&format!("filler {written}"))).await, Ok(None));
+    assert_eq!(store.count(NAMESPACE, Kind::Workflow, &filter("")).await, Ok(written));
+
+    for number in 0..10 {
+        let key = run(&format!("filler {number}"), number);
+        let outcome = store.commit(Commit { runs: vec![delete(&key)], ..commit(number) }).await;
+        assert_eq!(outcome, Outcome::Done, "deleting makes room");
+    }
+    assert_eq!(store.commit(commit(written)).await, Outcome::Done);
+    assert_eq!(store.count(NAMESPACE, Kind::Workflow, &filter("")).await, Ok(written - 9));
+}

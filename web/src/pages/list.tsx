@@ -207,7 +207,7 @@ function Row({ route, row }: { route: ListRoute; row: ListRow }) {
   const { workflowId = "", runId } = row.execution;
   const type = row.type?.name ?? "";
   return (
-    <tr>
+    <tr class={row.trouble?.message ? "troubled" : undefined}>
       <td class="state">
         <Status status={row.paused ? "Paused" : row.status} />
         <Trouble row={row} />

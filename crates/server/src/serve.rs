@@ -14,6 +14,7 @@ use steadfast_engine::{Config, Engine, Failure, NamespaceState, SystemClock};
 use steadfast_machine::{Limits, Reject};
 use steadfast_query::AttributeType;
 use steadfast_storage::{MemoryStore, Store, StoreError};
+use steadfast_storage_sql::{SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -102,7 +103,7 @@ impl Running {
             Some(address) => Some(bind("UI", address).await?),
             None => None,
         };
-        let store = open(&options.store)?;
+        let store = open(&options.store).await?;
         let config = Config { limits: options.limits.clone(), seed: seed()?, ..Config::default() };
         let tokens = Tokens::new(token_key(&*store).await?);
         let about = About {
@@ -155,12 +156,24 @@ async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, St
     TcpListener::bind(address).await.map_err(|why| StartError::Port { what, address, why })
 }
 
-fn open(choice: &StoreChoice) -> Result<Arc<dyn Store>, StartError> {
+async fn open(choice: &StoreChoice) -> Result<Arc<dyn Store>, StartError> {
     /// Shards of a database in memory: nobody shares it, so the number only spreads locks.
     const MEMORY_SHARDS: u32 = 4;
     match choice {
         StoreChoice::Memory => Ok(Arc::new(MemoryStore::new(MEMORY_SHARDS, fresh_uuid()))),
-        StoreChoice::File { .. } => Err(StartError::Store("there is no store on a file yet".into())),
+        StoreChoice::File { path, pragmas } => {
+            if !pragmas.is_empty() {
+                tracing::warn!("--sqlite-pragma has no effect: the store sets what its promises need");
+            }
+            let options = SqliteOptions::new(path, fresh_uuid());
+            // It reads and recovers the file: some milliseconds in which nothing else should wait.
+            let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await;
+            match opened {
+                Ok(Ok(store)) => Ok(Arc::new(store)),
+                Ok(Err(error)) => Err(StartError::Store(error.to_string())),
+                Err(error) => Err(StartError::Store(format!("the database was not opened: {error}"))),
+            }
+        }
     }
 }
 

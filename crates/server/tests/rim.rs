@@ -1,0 +1,20 @@
+//! Drives a whole server in this process over gRPC, on the store in memory. One file per subject in `rim/`.
+
+#[path = "rim/activities.rs"]
+mod activities;
+#[path = "rim/history.rs"]
+mod history;
+#[path = "rim/namespaces.rs"]
+mod namespaces;
+#[path = "rim/parity.rs"]
+mod parity;
+#[path = "rim/protocol.rs"]
+mod protocol;
+#[path = "rim/queries.rs"]
+mod queries;
+#[path = "rim/start.rs"]
+mod start;
+#[path = "rim/visibility.rs"]
+mod visibility;
+#[path = "rim/world.rs"]
+mod world;

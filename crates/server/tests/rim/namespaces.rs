@@ -1,0 +1,113 @@
+//! Namespaces, search attributes, and what the server says of itself.
+
+use crate::world::*;
+use steadfast_api::v1::enums::IndexedValueType;
+use steadfast_api::v1::errordetails::{NamespaceAlreadyExistsFailure, NamespaceNotFoundFailure};
+use steadfast_api::v1::namespace::UpdateNamespaceInfo;
+use steadfast_api::v1::operatorservice::{
+    AddSearchAttributesRequest, DeleteNamespaceRequest, ListSearchAttributesRequest, RemoveSearchAttributesRequest,
+};
+use steadfast_api::v1::workflowservice::*;
+use tonic::Code;
+
+fn register(name: &str) -> RegisterNamespaceRequest {
+    RegisterNamespaceRequest {
+        namespace: name.into(),
+        workflow_execution_retention_period: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_new_namespace_is_usable_at_once_and_exists_once() {
+    let mut world = World::new().await;
+    world.client.register_namespace(register("bank")).await.unwrap();
+    let there = StartWorkflowExecutionRequest { namespace: "bank".into(), ..start("a") };
+    world.client.start_workflow_execution(there).await.unwrap();
+    let refused = world.client.register_namespace(register("bank")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists);
+    let _: NamespaceAlreadyExistsFailure = detail(&refused, "NamespaceAlreadyExistsFailure");
+    let short = RegisterNamespaceRequest { workflow_execution_retention_period: None, ..register("short") };
+    let refused = world.client.register_namespace(short).await.unwrap_err();
+    assert_eq!(refused.message(), "A valid retention period is not set on request.");
+    let all = world.client.list_namespaces(ListNamespacesRequest::default()).await.unwrap().into_inner();
+    let names: Vec<String> =
+        all.namespaces.into_iter().filter_map(|one| one.namespace_info).map(|info| info.name).collect();
+    assert_eq!(names, ["bank", "default"]);
+}
+
+#[tokio::test]
+async fn a_missing_namespace_is_named() {
+    let mut world = World::new().await;
+    let request = DescribeNamespaceRequest { namespace: "nope".into(), ..Default::default() };
+    let refused = world.client.describe_namespace(request).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::NotFound, "Namespace nope is not found."));
+    let detail: NamespaceNotFoundFailure = detail(&refused, "NamespaceNotFoundFailure");
+    assert_eq!(detail.namespace, "nope");
+    let nowhere = StartWorkflowExecutionRequest { namespace: String::new(), ..start("a") };
+    let refused = world.client.start_workflow_execution(nowhere).await.unwrap_err();
+    assert_eq!(refused.message(), "Namespace not set on request.");
+}
+
+#[tokio::test]
+async fn a_namespace_is_changed_deprecated_and_deleted() {
+    let mut world = World::new().await;
+    world.client.register_namespace(register("bank")).await.unwrap();
+    let update = UpdateNamespaceRequest {
+        namespace: "bank".into(),
+        update_info: Some(UpdateNamespaceInfo { description: "money".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let updated = world.client.update_namespace(update).await.unwrap().into_inner();
+    assert_eq!(updated.namespace_info.unwrap().description, "money");
+    world
+        .client
+        .deprecate_namespace(DeprecateNamespaceRequest { namespace: "bank".into(), ..Default::default() })
+        .await
+        .unwrap();
+    let there = StartWorkflowExecutionRequest { namespace: "bank".into(), ..start("a") };
+    let refused = world.client.start_workflow_execution(there).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.message()),
+        (Code::FailedPrecondition, "Namespace has invalid state: Deprecated. Must be Registered.")
+    );
+    let delete = DeleteNamespaceRequest { namespace: "bank".into(), ..Default::default() };
+    let deleted = world.operator.delete_namespace(delete).await.unwrap().into_inner();
+    assert!(deleted.deleted_namespace.starts_with("bank-deleted-"));
+    world.client.register_namespace(register("bank")).await.unwrap();
+}
+
+#[tokio::test]
+async fn search_attributes_come_and_go() {
+    let mut world = World::new().await;
+    let add = |name: &str| AddSearchAttributesRequest {
+        namespace: NAMESPACE.into(),
+        search_attributes: [(name.to_owned(), IndexedValueType::Keyword as i32)].into(),
+    };
+    world.operator.add_search_attributes(add("from_account")).await.unwrap();
+    let refused = world.operator.add_search_attributes(add("WorkflowId")).await.unwrap_err();
+    assert_eq!(refused.message(), "Search attribute WorkflowId is reserved by system.");
+    let list = ListSearchAttributesRequest { namespace: NAMESPACE.into() };
+    let listed = world.operator.list_search_attributes(list.clone()).await.unwrap().into_inner();
+    assert!(listed.custom_attributes.contains_key("from_account"));
+    assert_eq!(listed.system_attributes["WorkflowId"], IndexedValueType::Keyword as i32);
+    let remove = RemoveSearchAttributesRequest {
+        namespace: NAMESPACE.into(),
+        search_attributes: vec!["from_account".into(), "never_there".into()],
+    };
+    world.operator.remove_search_attributes(remove).await.unwrap();
+    let listed = world.operator.list_search_attributes(list).await.unwrap().into_inner();
+    assert!(!listed.custom_attributes.contains_key("from_account"));
+}
+
+#[tokio::test]
+async fn the_server_says_only_what_it_can() {
+    let mut world = World::new().await;
+    let system = world.client.get_system_info(GetSystemInfoRequest::default()).await.unwrap().into_inner();
+    let capabilities = system.capabilities.unwrap();
+    assert!(capabilities.signal_and_query_header && capabilities.upsert_memo);
+    assert!(!capabilities.supports_schedules && !capabilities.nexus);
+    let cluster = world.client.get_cluster_info(GetClusterInfoRequest::default()).await.unwrap().into_inner();
+    assert_eq!((cluster.cluster_name.as_str(), cluster.persistence_store.as_str()), ("active", "memory"));
+    assert_eq!(cluster.supported_clients["temporal-ui"], "<3.0.0");
+}

@@ -1,0 +1,129 @@
+//! Queries and updates, between a caller and a worker.
+
+use crate::world::*;
+use std::time::Duration;
+use steadfast_api::v1::enums::{QueryRejectCondition, QueryResultType, UpdateWorkflowExecutionLifecycleStage as Stage};
+use steadfast_api::v1::errordetails::QueryFailedFailure;
+use steadfast_api::v1::query::WorkflowQuery;
+use steadfast_api::v1::update;
+use steadfast_api::v1::workflowservice::*;
+use tonic::Code;
+
+fn query(id: &str) -> QueryWorkflowRequest {
+    QueryWorkflowRequest {
+        namespace: NAMESPACE.into(),
+        execution: Some(execution(id)),
+        query: Some(WorkflowQuery { query_type: "state".into(), ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_query_is_answered_by_a_worker_also_when_the_run_is_closed() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    world.work(vec![complete_workflow("done")]).await;
+    let mut caller = world.client.clone();
+    let asked = tokio::spawn(async move { caller.query_workflow(patient(query("a"))).await });
+    let task = world.poll().await;
+    assert_eq!(task.query.as_ref().unwrap().query_type, "state");
+    assert_eq!(task.started_event_id, 0);
+    assert!(!task.history.is_empty());
+    let answer = RespondQueryTaskCompletedRequest {
+        task_token: task.task_token,
+        completed_type: QueryResultType::Answered as i32,
+        query_result: payloads("done"),
+        namespace: NAMESPACE.into(),
+        ..Default::default()
+    };
+    world.client.respond_query_task_completed(answer.clone()).await.unwrap();
+    assert_eq!(asked.await.unwrap().unwrap().into_inner().query_result, payloads("done"));
+    let late = world.client.respond_query_task_completed(answer).await.unwrap_err();
+    assert_eq!(late.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_failed_query_carries_the_workers_words() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    world.work(vec![complete_workflow("done")]).await;
+    let mut caller = world.client.clone();
+    let asked = tokio::spawn(async move { caller.query_workflow(patient(query("a"))).await });
+    let task = world.poll().await;
+    let answer = RespondQueryTaskCompletedRequest {
+        task_token: task.task_token,
+        completed_type: QueryResultType::Failed as i32,
+        error_message: "unknown query".into(),
+        ..Default::default()
+    };
+    world.client.respond_query_task_completed(answer).await.unwrap();
+    let refused = asked.await.unwrap().unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "unknown query"));
+    let _: QueryFailedFailure = detail(&refused, "QueryFailedFailure");
+}
+
+#[tokio::test]
+async fn a_query_may_refuse_closed_runs_and_does_not_wait_for_ever() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    world.work(vec![complete_workflow("done")]).await;
+    let picky =
+        QueryWorkflowRequest { query_reject_condition: QueryRejectCondition::NotOpen as i32, ..query("a") };
+    let rejected = world.client.query_workflow(patient(picky)).await.unwrap().into_inner();
+    assert!(rejected.query_rejected.is_some());
+    let late = world.client.query_workflow(within(query("a"), Duration::from_millis(700))).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded);
+    assert_eq!(late.message(), "query timed out before a worker could process it");
+}
+
+#[tokio::test]
+async fn updates_are_checked_before_they_reach_a_run() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    let request = |request: update::Request, stage: Stage| UpdateWorkflowExecutionRequest {
+        namespace: NAMESPACE.into(),
+        workflow_execution: Some(execution("a")),
+        wait_policy: Some(update::WaitPolicy { lifecycle_stage: stage as i32 }),
+        request: Some(request),
+        ..Default::default()
+    };
+    let named = update::Request {
+        meta: Some(update::Meta::default()),
+        input: Some(update::Input { name: "change".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    for (given, stage, code, text) in [
+        (update::Request::default(), Stage::Completed, Code::InvalidArgument, "Update meta is not set on request."),
+        (
+            update::Request { input: None, ..named.clone() },
+            Stage::Completed,
+            Code::InvalidArgument,
+            "Update input is not set on request.",
+        ),
+        (
+            update::Request { input: Some(update::Input::default()), ..named.clone() },
+            Stage::Completed,
+            Code::InvalidArgument,
+            "Update name is not set on request.",
+        ),
+        (
+            named.clone(),
+            Stage::Admitted,
+            Code::PermissionDenied,
+            "UpdateWorkflowExecution issued asynchronously and waiting on update admitted is not supported.",
+        ),
+    ] {
+        let refused = world.client.update_workflow_execution(request(given, stage)).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (code, text));
+    }
+    let unknown = PollWorkflowExecutionUpdateRequest {
+        namespace: NAMESPACE.into(),
+        update_ref: Some(update::UpdateRef {
+            workflow_execution: Some(execution("a")),
+            update_id: "nobody".into(),
+        }),
+        ..Default::default()
+    };
+    let refused = world.client.poll_workflow_execution_update(unknown).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::NotFound, "update \"nobody\" not found"));
+}

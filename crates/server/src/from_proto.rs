@@ -228,7 +228,11 @@ fn start_delay(cron: &str, delay: Option<&prost_types::Duration>) -> Result<i64,
 }
 
 fn cron(schedule: &str) -> Result<(), Reject> {
-    if schedule.is_empty() { Ok(()) } else { crate::cron::check(schedule) }
+    if schedule.is_empty() {
+        Ok(())
+    } else {
+        steadfast_machine::cron::check_cron(schedule).map_err(Reject::InvalidArgument)
+    }
 }
 
 fn no_time_skipping() -> Reject {

@@ -8,7 +8,6 @@
 
 pub mod call;
 pub mod check;
-pub mod cron;
 pub mod dynamic_config;
 pub mod from_proto;
 pub mod frontend;

@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_old_lists_write_queries_that_the_language_knows() {
-        let namespace = NamespaceState::default();
+        let namespace = NamespaceState::new(uuid::Uuid::nil(), "default");
         let window = window(
             "StartTime",
             Some(&StartTimeFilter {

@@ -2,7 +2,9 @@
 
 use crate::world::*;
 use std::time::Duration;
-use steadfast_api::v1::command::{ScheduleActivityTaskCommandAttributes, StartTimerCommandAttributes, command::Attributes};
+use steadfast_api::v1::command::{
+    ScheduleActivityTaskCommandAttributes, StartTimerCommandAttributes, command::Attributes,
+};
 use steadfast_api::v1::common::{ActivityType, RetryPolicy};
 use steadfast_api::v1::enums::{CommandType, EventType, PendingActivityState, WorkflowTaskFailedCause};
 use steadfast_api::v1::failure::failure::FailureInfo;
@@ -127,7 +129,11 @@ async fn heartbeats_and_ids_reach_the_activity() {
     };
     let refused = world.client.respond_activity_task_completed_by_id(unknown.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
-    assert!(refused.message().contains("cannot find pending activity with ActivityID deposit"), "{}", refused.message());
+    assert!(
+        refused.message().contains("cannot find pending activity with ActivityID deposit"),
+        "{}",
+        refused.message()
+    );
     let known = RespondActivityTaskCompletedByIdRequest { activity_id: "withdraw".into(), ..unknown };
     world.client.respond_activity_task_completed_by_id(known).await.unwrap();
 }
@@ -141,8 +147,11 @@ async fn a_poll_without_work_ends_empty_a_second_before_its_caller_gives_up() {
         ..Default::default()
     };
     let begun = std::time::Instant::now();
-    let empty =
-        world.client.poll_workflow_task_queue(within(request.clone(), Duration::from_millis(2500))).await.unwrap();
+    let empty = world
+        .client
+        .poll_workflow_task_queue(within(request.clone(), Duration::from_millis(2500)))
+        .await
+        .unwrap();
     assert_eq!(empty.into_inner(), PollWorkflowTaskQueueResponse::default());
     assert!(begun.elapsed() < Duration::from_millis(2400));
     let refused = world.client.poll_workflow_task_queue(request).await.unwrap_err();
@@ -190,7 +199,10 @@ async fn a_token_that_nobody_made_is_refused() {
     let mut world = World::new().await;
     let task = PollWorkflowTaskQueueResponse { task_token: "made up".into(), ..Default::default() };
     let refused = world.complete(&task, Vec::new()).await.unwrap_err();
-    assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "Error deserializing task token."));
+    assert_eq!(
+        (refused.code(), refused.message()),
+        (Code::InvalidArgument, "Error deserializing task token.")
+    );
 }
 
 #[tokio::test]

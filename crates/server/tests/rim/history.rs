@@ -60,7 +60,8 @@ async fn a_long_poll_ends_with_the_next_event_and_tells_when_there_is_no_more() 
     let first = world.client.get_workflow_execution_history(waiting.clone()).await.unwrap().into_inner();
     assert_eq!(events(first.history).len(), 2);
     assert!(!first.next_page_token.is_empty(), "the run goes on");
-    let next = GetWorkflowExecutionHistoryRequest { next_page_token: first.next_page_token, ..waiting.clone() };
+    let next =
+        GetWorkflowExecutionHistoryRequest { next_page_token: first.next_page_token, ..waiting.clone() };
     let mut caller = world.client.clone();
     let polled = tokio::spawn(async move { caller.get_workflow_execution_history(patient(next)).await });
     world.signal("a", "wake").await.unwrap();

@@ -5,7 +5,8 @@ use steadfast_api::v1::enums::IndexedValueType;
 use steadfast_api::v1::errordetails::{NamespaceAlreadyExistsFailure, NamespaceNotFoundFailure};
 use steadfast_api::v1::namespace::UpdateNamespaceInfo;
 use steadfast_api::v1::operatorservice::{
-    AddSearchAttributesRequest, DeleteNamespaceRequest, ListSearchAttributesRequest, RemoveSearchAttributesRequest,
+    AddSearchAttributesRequest, DeleteNamespaceRequest, ListSearchAttributesRequest,
+    RemoveSearchAttributesRequest,
 };
 use steadfast_api::v1::workflowservice::*;
 use tonic::Code;

@@ -1,8 +1,8 @@
 //! gRPC itself: health, reflection, sizes, compression, what is not built, and how it stops.
 
 use crate::world::*;
-use steadfast_api::v1::workflowservice::*;
 use std::time::Duration;
+use steadfast_api::v1::workflowservice::*;
 use tonic::Code;
 use tonic::codec::CompressionEncoding;
 use tonic_health::pb::HealthCheckRequest;

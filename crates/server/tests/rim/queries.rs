@@ -2,7 +2,9 @@
 
 use crate::world::*;
 use std::time::Duration;
-use steadfast_api::v1::enums::{QueryRejectCondition, QueryResultType, UpdateWorkflowExecutionLifecycleStage as Stage};
+use steadfast_api::v1::enums::{
+    QueryRejectCondition, QueryResultType, UpdateWorkflowExecutionLifecycleStage as Stage,
+};
 use steadfast_api::v1::errordetails::QueryFailedFailure;
 use steadfast_api::v1::query::WorkflowQuery;
 use steadfast_api::v1::update;
@@ -93,7 +95,12 @@ async fn updates_are_checked_before_they_reach_a_run() {
         ..Default::default()
     };
     for (given, stage, code, text) in [
-        (update::Request::default(), Stage::Completed, Code::InvalidArgument, "Update meta is not set on request."),
+        (
+            update::Request::default(),
+            Stage::Completed,
+            Code::InvalidArgument,
+            "Update meta is not set on request.",
+        ),
         (
             update::Request { input: None, ..named.clone() },
             Stage::Completed,

@@ -70,7 +70,11 @@ async fn the_reuse_policy_says_whether_a_closed_id_may_run_again() {
     for policy in [WorkflowIdReusePolicy::RejectDuplicate, WorkflowIdReusePolicy::AllowDuplicateFailedOnly] {
         let refused = world.client.start_workflow_execution(again(policy)).await.unwrap_err();
         assert_eq!(refused.code(), Code::AlreadyExists, "{policy:?}");
-        assert!(refused.message().starts_with("Workflow execution already finished"), "{}", refused.message());
+        assert!(
+            refused.message().starts_with("Workflow execution already finished"),
+            "{}",
+            refused.message()
+        );
     }
     let allowed = again(WorkflowIdReusePolicy::AllowDuplicate);
     assert!(world.client.start_workflow_execution(allowed).await.unwrap().into_inner().started);
@@ -90,7 +94,8 @@ async fn what_a_start_leaves_out_is_filled_in_its_event() {
     let Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) = &events[0].attributes else {
         panic!("the first event is the start");
     };
-    let seconds = |duration: &Option<prost_types::Duration>| duration.as_ref().map(|duration| duration.seconds);
+    let seconds =
+        |duration: &Option<prost_types::Duration>| duration.as_ref().map(|duration| duration.seconds);
     assert_eq!(seconds(&started.workflow_run_timeout), Some(5));
     // No longer than the run.
     assert_eq!(seconds(&started.workflow_task_timeout), Some(5));
@@ -104,9 +109,18 @@ async fn bad_requests_are_refused_with_the_texts_that_clients_know() {
     let mut world = World::new().await;
     let negative = Some(prost_types::Duration { seconds: -1, nanos: 0 });
     let cases = [
-        (StartWorkflowExecutionRequest { workflow_id: String::new(), ..start("a") }, "WorkflowId is not set on request."),
-        (StartWorkflowExecutionRequest { workflow_id: "x".repeat(1001), ..start("a") }, "WorkflowId length exceeds limit."),
-        (StartWorkflowExecutionRequest { workflow_type: None, ..start("a") }, "WorkflowType is not set on request."),
+        (
+            StartWorkflowExecutionRequest { workflow_id: String::new(), ..start("a") },
+            "WorkflowId is not set on request.",
+        ),
+        (
+            StartWorkflowExecutionRequest { workflow_id: "x".repeat(1001), ..start("a") },
+            "WorkflowId length exceeds limit.",
+        ),
+        (
+            StartWorkflowExecutionRequest { workflow_type: None, ..start("a") },
+            "WorkflowType is not set on request.",
+        ),
         (StartWorkflowExecutionRequest { task_queue: None, ..start("a") }, "taskQueue is not set"),
         (
             StartWorkflowExecutionRequest { task_queue: Some(queue("/_sys/x")), ..start("a") },
@@ -131,7 +145,10 @@ async fn bad_requests_are_refused_with_the_texts_that_clients_know() {
             },
             "CronSchedule and WorkflowStartDelay may not be used together.",
         ),
-        (StartWorkflowExecutionRequest { cron_schedule: "nonsense".into(), ..start("a") }, "invalid CronSchedule."),
+        (
+            StartWorkflowExecutionRequest { cron_schedule: "nonsense".into(), ..start("a") },
+            "invalid CronSchedule.",
+        ),
     ];
     for (request, text) in cases {
         let refused = world.client.start_workflow_execution(request).await.unwrap_err();
@@ -153,11 +170,15 @@ async fn terminate_ends_a_run_once_and_cancel_never_fails_on_a_closed_one() {
     };
     world.client.terminate_workflow_execution(terminate.clone()).await.unwrap();
     let events = world.history("a").await;
-    let Some(Attributes::WorkflowExecutionTerminatedEventAttributes(ended)) = &events.last().unwrap().attributes
+    let Some(Attributes::WorkflowExecutionTerminatedEventAttributes(ended)) =
+        &events.last().unwrap().attributes
     else {
         panic!("the last event is the termination");
     };
-    assert_eq!((ended.reason.as_str(), ended.identity.as_str()), ("terminated by user via frontend", "frontend-service"));
+    assert_eq!(
+        (ended.reason.as_str(), ended.identity.as_str()),
+        ("terminated by user via frontend", "frontend-service")
+    );
     let refused = world.client.terminate_workflow_execution(terminate).await.unwrap_err();
     assert_eq!((refused.code(), refused.message()), (Code::NotFound, "workflow execution already completed"));
     let _: NotFoundFailure = detail(&refused, "NotFoundFailure");

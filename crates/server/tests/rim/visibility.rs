@@ -62,11 +62,16 @@ async fn counts_group_by_status() {
     world.start("closed").await;
     world.work(vec![complete_workflow("done")]).await;
     world.start("open").await;
-    let request = |query: &str| CountWorkflowExecutionsRequest { namespace: NAMESPACE.into(), query: query.into() };
+    let request =
+        |query: &str| CountWorkflowExecutionsRequest { namespace: NAMESPACE.into(), query: query.into() };
     let all = world.client.count_workflow_executions(request("")).await.unwrap().into_inner();
     assert_eq!(all.count, 2);
-    let grouped =
-        world.client.count_workflow_executions(request("GROUP BY ExecutionStatus")).await.unwrap().into_inner();
+    let grouped = world
+        .client
+        .count_workflow_executions(request("GROUP BY ExecutionStatus"))
+        .await
+        .unwrap()
+        .into_inner();
     let mut groups: Vec<(String, i64)> = grouped
         .groups
         .iter()
@@ -95,7 +100,9 @@ async fn search_attributes_are_checked_found_and_shown_with_their_type() {
     let mut world = World::new().await;
     let attributes = |name: &str| {
         let payload = payloads("account_A").unwrap().payloads.remove(0);
-        Some(steadfast_api::v1::common::SearchAttributes { indexed_fields: [(name.to_owned(), payload)].into() })
+        Some(steadfast_api::v1::common::SearchAttributes {
+            indexed_fields: [(name.to_owned(), payload)].into(),
+        })
     };
     let unknown = StartWorkflowExecutionRequest { search_attributes: attributes("Nope"), ..start("a") };
     let refused = world.client.start_workflow_execution(unknown).await.unwrap_err();
@@ -103,7 +110,8 @@ async fn search_attributes_are_checked_found_and_shown_with_their_type() {
         (refused.code(), refused.message()),
         (Code::InvalidArgument, "Namespace default has no mapping defined for search attribute Nope")
     );
-    let known = StartWorkflowExecutionRequest { search_attributes: attributes("CustomKeyword"), ..start("a") };
+    let known =
+        StartWorkflowExecutionRequest { search_attributes: attributes("CustomKeyword"), ..start("a") };
     world.client.start_workflow_execution(known).await.unwrap();
     assert_eq!(list(&mut world, "CustomKeyword = 'account_A'").await, ["a"]);
     let described = world.describe("a").await.unwrap().workflow_execution_info.unwrap();

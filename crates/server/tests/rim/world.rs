@@ -118,10 +118,8 @@ impl World {
     }
 
     pub async fn describe(&mut self, id: &str) -> Result<DescribeWorkflowExecutionResponse, Status> {
-        let request = DescribeWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            execution: Some(execution(id)),
-        };
+        let request =
+            DescribeWorkflowExecutionRequest { namespace: NAMESPACE.into(), execution: Some(execution(id)) };
         Ok(self.client.describe_workflow_execution(request).await?.into_inner())
     }
 

@@ -60,6 +60,8 @@ fn splice_history(file: &mut FileDescriptorProto) {
             if spliced.contains(&field.name()) {
                 field.set_type(Type::Bytes);
                 field.type_name = None;
+                // A message that is there and empty is not one that is missing: workers refuse a task without it.
+                field.proto3_optional = Some(true);
             }
         }
     }

@@ -88,10 +88,10 @@ pub(crate) async fn newest(
     Ok(Page { events, next: answer.next_page_token })
 }
 
-fn decode(history: Bytes) -> Result<Vec<HistoryEvent>, Problem> {
+fn decode(history: Option<Bytes>) -> Result<Vec<HistoryEvent>, Problem> {
     let damaged =
         |_| Problem::from(tonic::Status::data_loss("the server sent a history that cannot be read"));
-    Ok(History::decode(history).map_err(damaged)?.events)
+    Ok(History::decode(history.unwrap_or_default()).map_err(damaged)?.events)
 }
 
 /// Both ends of a history: the oldest page, and the newest as far as it does not overlap.

@@ -101,7 +101,7 @@ fn forward(
     };
     let history = if end && call.is_sdk() { spliced(page.encoded, page.transient) } else { page.encoded };
     GetWorkflowExecutionHistoryResponse {
-        history,
+        history: Some(history),
         next_page_token,
         ..GetWorkflowExecutionHistoryResponse::default()
     }
@@ -140,6 +140,7 @@ async fn close_event(
         let next = token::HistoryPage { run: bytes_of(id), event: 1, reverse: false, until: 0 };
         let next_page_token = if wait { frontend.tokens.history_page(next) } else { Bytes::new() };
         return Ok(GetWorkflowExecutionHistoryResponse {
+            history: Some(Bytes::new()),
             next_page_token,
             ..GetWorkflowExecutionHistoryResponse::default()
         });
@@ -150,7 +151,7 @@ async fn close_event(
     let mut events = decoded(page)?;
     let events = events.pop().into_iter().collect();
     Ok(GetWorkflowExecutionHistoryResponse {
-        history: spliced(Bytes::new(), events),
+        history: Some(spliced(Bytes::new(), events)),
         ..GetWorkflowExecutionHistoryResponse::default()
     })
 }
@@ -184,5 +185,8 @@ pub async fn get_workflow_execution_history_reverse(
             until: 0,
         })
     };
-    Ok(GetWorkflowExecutionHistoryReverseResponse { history: spliced(Bytes::new(), events), next_page_token })
+    Ok(GetWorkflowExecutionHistoryReverseResponse {
+        history: Some(spliced(Bytes::new(), events)),
+        next_page_token,
+    })
 }

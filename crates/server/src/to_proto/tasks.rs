@@ -38,7 +38,7 @@ pub fn workflow_task(
         attempt: task.attempt,
         backlog_count_hint: backlog,
         next_page_token: next_page(tokens, started.run_id, history.next, started.next_event_id),
-        history: history.encoded,
+        history: Some(history.encoded),
         workflow_execution_task_queue: normal_queue(&started.task_queue),
         scheduled_time: nanos(task.scheduled_time),
         started_time: nanos(task.started_time),
@@ -64,7 +64,7 @@ pub fn query_task(tokens: &Tokens, poll: QueryPoll) -> PollWorkflowTaskQueueResp
         previous_started_event_id: poll.previous_started_event_id,
         attempt: 1,
         next_page_token: next_page(tokens, poll.run.run, poll.history.next, 0),
-        history: poll.history.encoded,
+        history: Some(poll.history.encoded),
         query: Some(poll.query),
         workflow_execution_task_queue: normal_queue(&poll.task_queue),
         ..PollWorkflowTaskQueueResponse::default()

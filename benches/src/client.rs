@@ -203,8 +203,8 @@ impl Client {
                 .await
                 .map_err(refused("history"))?
                 .into_inner();
-            let history =
-                History::decode(reply.history.unwrap_or_default()).context("history: not a History message")?;
+            let history = History::decode(reply.history.unwrap_or_default())
+                .context("history: not a History message")?;
             match history.events.last().map(|event| event.event_type()) {
                 Some(EventType::WorkflowExecutionCompleted) => return Ok(()),
                 Some(other) => bail!("{id} ended as {}", other.as_str_name()),

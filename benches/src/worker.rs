@@ -191,7 +191,8 @@ impl Calls {
         let type_name = task.workflow_type.as_ref().map(|kind| kind.name.as_str()).unwrap_or_default();
         let workflow = Workflow::from_type_name(type_name)
             .with_context(|| format!("a task of the unknown workflow type `{type_name}`"))?;
-        let history = History::decode(task.history.clone().unwrap_or_default()).context("the history of a workflow task")?;
+        let history = History::decode(task.history.clone().unwrap_or_default())
+            .context("the history of a workflow task")?;
         let answer = decide(&Task {
             workflow,
             workflow_id: task

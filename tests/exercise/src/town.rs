@@ -230,7 +230,7 @@ impl Town {
         };
         let answer = self.temporal().await?.get_workflow_execution_history(request).await;
         let encoded = answer.map_err(|status| status.to_string())?.into_inner().history;
-        Ok(history::History::decode(encoded).map_err(|error| error.to_string())?.events)
+        Ok(history::History::decode(encoded.unwrap_or_default()).map_err(|error| error.to_string())?.events)
     }
 
     /// Workflows that match a visibility query.

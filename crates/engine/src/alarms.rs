@@ -93,6 +93,7 @@ pub async fn run(engine: Engine) {
                 Duration::from_nanos(u64::try_from(next.since(now)).unwrap_or(0)).min(LOOK)
             });
         tokio::select! {
+            biased;
             () = tokio::time::sleep(next) => {}
             () = engine.inner.alarms.changed.notified() => {}
         }

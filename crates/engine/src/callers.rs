@@ -96,6 +96,7 @@ impl Engine {
         }
         let mut shutdown = self.shutdown();
         tokio::select! {
+            biased;
             answer = tokio::time::timeout_at(Instant::from_std(deadline), receiver) => match answer {
                 Ok(Ok(answer)) => answer.map(Some),
                 Ok(Err(_)) => Err(Failure::lost()),

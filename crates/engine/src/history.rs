@@ -141,9 +141,11 @@ impl Engine {
                 break;
             }
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { break },
+                biased;
+                // The deadline first: a run that never rests must not keep its readers.
                 () = tokio::time::sleep_until(Instant::from_std(deadline)) => break,
                 _ = shutdown.wait_for(|down| *down) => break,
+                () = changes.changed() => {}
             }
         }
         drop(changes);

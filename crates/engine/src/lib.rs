@@ -162,8 +162,9 @@ impl Engine {
         let mut shutdown = self.inner.shutdown.subscribe();
         tokio::spawn(async move {
             tokio::select! {
-                () = task => {}
+                biased;
                 _ = shutdown.wait_for(|down| *down) => {}
+                () = task => {}
             }
         });
     }

@@ -109,6 +109,7 @@ impl Engine {
         };
         let mut shutdown = self.shutdown();
         tokio::select! {
+            biased;
             found = self.inner.matching.poll(&poll.queue, info, deadline.into()) => found,
             _ = shutdown.wait_for(|down| *down) => None,
         }

@@ -4,11 +4,12 @@
 //! until its minute comes.
 
 use crate::Engine;
+use crate::failure::Failure;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;
 use steadfast_machine::duration::{MINUTE, SECOND};
-use steadfast_machine::{AnyInput, RunKey, Time};
+use steadfast_machine::{AnyInput, Reject, RunKey, Time};
 use tokio::sync::Notify;
 
 /// How far ahead alarms are held in memory, in nanoseconds.
@@ -16,6 +17,9 @@ const WINDOW: i64 = MINUTE;
 
 /// Alarms that are read at once.
 const PAGE: usize = 10_000;
+
+/// After so long a run that could not be woken is tried again, in nanoseconds.
+const AGAIN: i64 = SECOND;
 
 /// The clock is looked at this often, because it may be set.
 const LOOK: Duration = Duration::from_secs(1);
@@ -35,11 +39,11 @@ struct Set {
 }
 
 impl Set {
-    fn put(&mut self, key: &RunKey, alarm: Option<Time>) -> bool {
+    fn put(&mut self, key: &RunKey, alarm: Option<Time>, stored: bool) -> bool {
         if let Some(old) = self.of_run.remove(key) {
             self.by_time.remove(&(old, key.clone()));
         }
-        let Some(time) = alarm.filter(|time| *time <= self.horizon) else { return false };
+        let Some(time) = alarm.filter(|time| !stored || *time <= self.horizon) else { return false };
         let first = self.by_time.first().is_none_or(|(earliest, _)| time < *earliest);
         self.by_time.insert((time, key.clone()));
         self.of_run.insert(key.clone(), time);
@@ -48,9 +52,17 @@ impl Set {
 }
 
 impl Alarms {
-    /// What a commit says of a run's alarm.
-    pub fn put(&self, key: &RunKey, alarm: Option<Time>) {
-        if self.set.lock().expect("nothing panics while it holds this").put(key, alarm) {
+    /// What a commit says of a run's alarm. One that is not stored is held whenever it is due: nothing else knows of it.
+    pub fn put(&self, key: &RunKey, alarm: Option<Time>, stored: bool) {
+        if self.set.lock().expect("nothing panics while it holds this").put(key, alarm, stored) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// An alarm that was due and of which nothing came. A commit in between knows better.
+    fn again(&self, key: &RunKey, at: Time) {
+        let mut set = self.set.lock().expect("nothing panics while it holds this");
+        if !set.of_run.contains_key(key) && set.put(key, Some(at), false) {
             self.changed.notify_one();
         }
     }
@@ -84,8 +96,7 @@ pub async fn run(engine: Engine) {
         let now = engine.now();
         advance(&engine, now).await;
         for key in engine.inner.alarms.due(now) {
-            let alarm = AnyInput::alarm(key.entity.kind, key.run);
-            engine.tell(key.entity, alarm);
+            engine.spawn(wake(engine.clone(), key));
         }
         let now = engine.now();
         let next =
@@ -97,6 +108,17 @@ pub async fn run(engine: Engine) {
             () = tokio::time::sleep(next) => {}
             () = engine.inner.alarms.changed.notified() => {}
         }
+    }
+}
+
+/// Wakes a run, and later once more if that cannot be done now: the alarm is no longer in memory, and would be late.
+async fn wake(engine: Engine, key: RunKey) {
+    let alarm = AnyInput::alarm(key.entity.kind, key.run);
+    match engine.apply(key.entity.clone(), alarm).await {
+        Err(Failure::Unavailable(_) | Failure::Reject(Reject::ResourceExhausted { .. })) => {
+            engine.inner.alarms.again(&key, engine.now().plus(AGAIN));
+        }
+        Ok(_) | Err(Failure::Reject(_)) => {}
     }
 }
 
@@ -120,7 +142,7 @@ async fn advance(engine: &Engine, now: Time) {
             }
             for (time, key) in read {
                 if !set.of_run.contains_key(&key) {
-                    set.put(&key, Some(time));
+                    set.put(&key, Some(time), true);
                 }
             }
         }

@@ -46,8 +46,9 @@ impl Tail {
         self.bytes
     }
 
-    /// The encoded events from `from` to the end, if all of them are here.
-    pub fn from(&self, from: i64) -> Option<Bytes> {
+    /// The encoded events from `from` to before `to`, if all of them are here. Both are where a batch begins or ends, but
+    /// for a batch in which `from` falls into the middle, which is given whole.
+    pub fn between(&self, from: i64, to: i64) -> Option<Bytes> {
         let first = self.batches.front()?.first_event_id;
         if first > from {
             return None;
@@ -55,7 +56,7 @@ impl Tail {
         let wanted: Vec<&Bytes> = self
             .batches
             .iter()
-            .filter(|batch| batch.first_event_id + batch.events > from)
+            .filter(|batch| batch.first_event_id + batch.events > from && batch.first_event_id < to)
             .map(|batch| &batch.encoded)
             .collect();
         if let [one] = wanted[..] {

@@ -205,9 +205,9 @@ impl Engine {
             }
             tokio::select! {
                 biased;
-                changed = changes.changed() => if changed.is_err() { return Ok(run) },
                 () = tokio::time::sleep_until(Instant::from_std(deadline)) => return Ok(run),
                 _ = shutdown.wait_for(|down| *down) => return Ok(run),
+                () = changes.changed() => {}
             }
         }
     }

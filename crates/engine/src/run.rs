@@ -408,7 +408,7 @@ impl Engine {
             self.inner.matching.restore(&task.key.queue, 1);
         }
         for id in turn.transaction.runs.keys() {
-            self.inner.alarms.put(&key.run(*id), Some(self.now()));
+            self.inner.alarms.put(&key.run(*id), Some(self.now()), true);
         }
         if !turn.transaction.messages.is_empty() {
             self.spawn(crate::outbox::restore(self.clone()));
@@ -421,7 +421,8 @@ impl Engine {
         let mut listed = false;
         for (id, changed) in std::mem::take(&mut transaction.runs) {
             let run_key = key.run(id);
-            self.inner.alarms.put(&run_key, changed.alarm());
+            let (alarm, stored) = changed.alarm();
+            self.inner.alarms.put(&run_key, alarm, stored);
             let news = !changed.batches.is_empty() || changed.run.is_none() || changed.durable;
             listed |= changed.visibility || changed.run.is_none();
             entity.install(id, changed.run, &changed.batches);
@@ -600,7 +601,8 @@ fn add_history(entity: &Entity, task: &mut StartedWorkflowTask) {
     let Some(loaded) = entity.runs.get(&task.run_id) else { return };
     let from = crate::history::first_event(task);
     let history = match from < task.next_event_id {
-        true => loaded.tail.from(from),
+        // What came after it in the same commit is not part of the task.
+        true => loaded.tail.between(from, task.next_event_id),
         false => Some(Bytes::new()),
     };
     task.history = history.map(|history| with_synthetic(history, task));

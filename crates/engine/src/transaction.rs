@@ -141,7 +141,7 @@ impl Changed {
             self.rows.iter().map(|row| (row.clone(), run.encode_row(row))).collect();
         RunWrite {
             key,
-            state: RunState::Put { core: run.encode_core(), alarm: run.alarm(), open: run.is_open() },
+            state: RunState::Put { core: run.encode_core(), alarm: run.stored_alarm(), open: run.is_open() },
             rows,
             history: (!self.batches.is_empty())
                 .then(|| HistoryChunk { branch: run.branch(), batches: self.batches.clone() }),
@@ -149,7 +149,10 @@ impl Changed {
         }
     }
 
-    pub fn alarm(&self) -> Option<Time> {
-        self.run.as_ref().and_then(AnyRun::alarm)
+    /// When the run wants to be woken, and whether storage knows: it does not know of what is volatile.
+    pub fn alarm(&self) -> (Option<Time>, bool) {
+        let Some(run) = &self.run else { return (None, true) };
+        let alarm = run.alarm();
+        (alarm, alarm == run.stored_alarm())
     }
 }

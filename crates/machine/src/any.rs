@@ -168,6 +168,14 @@ impl AnyRun {
         }
     }
 
+    /// The alarm as it is stored: without what only memory knows.
+    pub fn stored_alarm(&self) -> Option<Time> {
+        match self {
+            AnyRun::Workflow(run) => run.stored_alarm(),
+            AnyRun::Activity(run) => run.alarm(),
+        }
+    }
+
     /// The branch that new history goes to; nil for kinds that have no history.
     pub fn branch(&self) -> Uuid {
         self.workflow().map_or(Uuid::nil(), |run| run.branch())

@@ -78,7 +78,11 @@ pub enum Found {
 impl Book {
     pub fn restore(&mut self, count: u64) {
         self.count += count;
-        self.unread |= count > 0;
+        if count > 0 {
+            self.unread = true;
+            // They may be older than what was read last.
+            self.read_to = None;
+        }
     }
 
     /// The next thing for a poller, if something waits.

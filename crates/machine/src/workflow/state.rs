@@ -273,6 +273,16 @@ impl Run {
         timers.into_iter().chain(timeouts).min()
     }
 
+    /// The alarm as it is stored: a speculative workflow task is not, and neither is its deadline.
+    pub fn stored_alarm(&self) -> Option<Time> {
+        if !self.core.task.as_ref().is_some_and(|task| task.speculative) {
+            return self.alarm();
+        }
+        let mut stored = self.clone();
+        stored.core.task = None;
+        stored.alarm()
+    }
+
     pub(crate) fn hold_activity(&mut self, row: ActivityRow) {
         self.drop_activity(row.scheduled_event_id);
         let id = row.scheduled_event_id;

@@ -1,0 +1,251 @@
+//! What has to hold when everything has come to its end.
+
+use crate::worker::count_result;
+use crate::world::World;
+use std::collections::{BTreeMap, BTreeSet};
+use steadfast_api::v1::history::HistoryEvent;
+use steadfast_api::v1::history::history_event::Attributes as Event;
+use steadfast_machine::workflow::state::Run;
+use steadfast_machine::{RunKey, Time};
+
+/// Why the open runs are not at rest yet; empty when they are.
+pub fn unsettled(world: &World) -> Vec<String> {
+    let audit = world.disk.audit();
+    let mut why = Vec::new();
+    if !audit.tasks.is_empty() {
+        why.push(format!("{} tasks wait", audit.tasks.len()));
+    }
+    if !audit.messages.is_empty() {
+        why.push(format!("{} messages wait", audit.messages.len()));
+    }
+    let open = audit.open_runs();
+    drop(audit);
+    for key in open {
+        let Some(run) = world.disk.run(&key) else { continue };
+        if run.core.task.is_some() {
+            why.push(format!("{key}: a workflow task is pending: {:?}", run.core.task));
+        }
+        if !run.activities.is_empty() || !run.timers.is_empty() || !run.buffered.is_empty() {
+            let (activities, timers) = (run.activities.len(), run.timers.len());
+            why.push(format!(
+                "{key}: {activities} activities, {timers} timers, {} buffered",
+                run.buffered.len()
+            ));
+        }
+        if run.core.backoff_until != 0 {
+            why.push(format!("{key}: it waits for its first task"));
+        }
+    }
+    why
+}
+
+/// Everything that was acknowledged against everything that is stored.
+pub fn all(world: &World) {
+    let runs = world.disk.audit().all_runs();
+    let mut histories: BTreeMap<RunKey, (Run, Vec<HistoryEvent>)> = BTreeMap::new();
+    for key in runs {
+        if let Some(run) = world.disk.run(&key) {
+            let history = world.disk.history(&run);
+            if let Err(wrong) = one_history(&run, &history) {
+                world.board.violation(format!("{key}: {wrong}"));
+            }
+            histories.insert(key, (run, history));
+        }
+    }
+    acknowledged(world, &histories);
+}
+
+fn acknowledged(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEvent>)>) {
+    let ledger = world.ledger();
+    let broken = |what: String| world.board.violation(what);
+    for (request_id, (entity, run)) in &ledger.starts {
+        let of_entity = histories.iter().filter(|(key, _)| key.entity == *entity);
+        let made: Vec<(usize, &RunKey)> = of_entity
+            .enumerate()
+            .filter(|(_, (_, (run, _)))| {
+                run.start.request_id == *request_id && run.start.continued_from.is_empty()
+            })
+            .map(|(place, (key, _))| (place, key))
+            .collect();
+        // A request is known by the latest run only: with another in between it counts as a new one.
+        if made.windows(2).any(|two| two[0].0 + 1 == two[1].0) {
+            broken(format!("{}: {request_id} made two runs, one after the other", entity.id));
+        }
+        if let Some(run) = run
+            && !made.iter().any(|(_, key)| key.run == *run)
+        {
+            broken(format!("{}: {request_id} was told to have started {run}, and did not", entity.id));
+        }
+    }
+    for (name, (entity, acknowledged)) in &ledger.signals {
+        let mut total = 0;
+        for (key, (_, history)) in histories.iter().filter(|(key, _)| key.entity == *entity) {
+            let count = count(history, |event| match event {
+                Event::WorkflowExecutionSignaledEventAttributes(signal) => signal.signal_name == *name,
+                _ => false,
+            });
+            if count > 1 {
+                broken(format!("{key}: {name} is {count} times in its history"));
+            }
+            total += count;
+        }
+        if *acknowledged && total == 0 {
+            broken(format!("{}: {name} was acknowledged, and is in no history", entity.id));
+        }
+    }
+    for (name, (key, acknowledged)) in &ledger.markers {
+        let count = histories.get(key).map_or(0, |(_, history)| {
+            count(history, |event| match event {
+                Event::MarkerRecordedEventAttributes(marker) => marker.marker_name == *name,
+                _ => false,
+            })
+        });
+        if count > 1 || (*acknowledged && count == 0) {
+            broken(format!("{key}: {name} is {count} times in its history, acknowledged: {acknowledged}"));
+        }
+    }
+    for (result, (key, acknowledged)) in &ledger.results {
+        let count =
+            histories.get(key).map_or(0, |(_, history)| count_result(history.iter().cloned(), result));
+        if count > 1 || (*acknowledged && count == 0) {
+            broken(format!("{key}: {result} is {count} times in its history, acknowledged: {acknowledged}"));
+        }
+    }
+    for (id, key) in &ledger.updates {
+        let count = histories.get(key).map_or(0, |(_, history)| {
+            count(history, |event| match event {
+                Event::WorkflowExecutionUpdateCompletedEventAttributes(update) => {
+                    update.meta.as_ref().is_some_and(|meta| meta.update_id == *id)
+                }
+                _ => false,
+            })
+        });
+        if count != 1 {
+            broken(format!("{key}: {id} was told as completed, and is {count} times in its history"));
+        }
+    }
+    for key in &ledger.closed {
+        if histories.get(key).is_none_or(|(run, _)| run.is_open()) {
+            broken(format!("{key}: it was told to be closed, and is not"));
+        }
+    }
+}
+
+fn count(history: &[HistoryEvent], which: impl Fn(&Event) -> bool) -> usize {
+    history.iter().filter(|event| event.attributes.as_ref().is_some_and(&which)).count()
+}
+
+fn time(event: &HistoryEvent) -> Time {
+    event.event_time.as_ref().map_or(Time(0), Time::from_timestamp)
+}
+
+/// The grammar of one history, and that what its events leave pending is what the rows say.
+fn one_history(run: &Run, history: &[HistoryEvent]) -> Result<(), String> {
+    let mut timers: BTreeMap<i64, (String, Time)> = BTreeMap::new();
+    let mut activities: BTreeSet<i64> = BTreeSet::new();
+    let mut scheduled: Option<i64> = None;
+    let mut started: Option<i64> = None;
+    let mut closed = false;
+    for (place, event) in history.iter().enumerate() {
+        let id = event.event_id;
+        if id != place as i64 + 1 {
+            return Err(format!("event {id} is at place {}", place + 1));
+        }
+        if closed {
+            return Err(format!("event {id} comes after the end"));
+        }
+        let Some(attributes) = &event.attributes else { return Err(format!("event {id} is empty")) };
+        match attributes {
+            Event::WorkflowExecutionStartedEventAttributes(_) if id == 1 => {}
+            _ if id == 1 => return Err("the first event is not Started".into()),
+            Event::WorkflowTaskScheduledEventAttributes(_) => {
+                if scheduled.replace(id).is_some() {
+                    return Err(format!("workflow task {id} is scheduled while there is one"));
+                }
+            }
+            Event::WorkflowTaskStartedEventAttributes(start) => {
+                if scheduled != Some(start.scheduled_event_id) || started.replace(id).is_some() {
+                    return Err(format!("workflow task {id} is started, scheduled is {scheduled:?}"));
+                }
+            }
+            Event::WorkflowTaskCompletedEventAttributes(end) => {
+                if started.take() != Some(end.started_event_id)
+                    || scheduled.take() != Some(end.scheduled_event_id)
+                {
+                    return Err(format!("event {id} completes a workflow task that was not started"));
+                }
+            }
+            Event::WorkflowTaskFailedEventAttributes(_) => {
+                if started.take().is_none() || scheduled.take().is_none() {
+                    return Err(format!("event {id} fails a workflow task that was not started"));
+                }
+            }
+            Event::WorkflowTaskTimedOutEventAttributes(_) => {
+                started.take();
+                if scheduled.take().is_none() {
+                    return Err(format!("event {id} times out a workflow task that was not scheduled"));
+                }
+            }
+            Event::TimerStartedEventAttributes(timer) => {
+                let wait = timer.start_to_fire_timeout.unwrap_or_default();
+                let wait = wait.seconds * 1_000_000_000 + i64::from(wait.nanos);
+                timers.insert(id, (timer.timer_id.clone(), time(event).plus(wait)));
+            }
+            Event::TimerFiredEventAttributes(fired) => match timers.remove(&fired.started_event_id) {
+                Some((_, due)) if time(event) < due => {
+                    return Err(format!("event {id} fires a timer early"));
+                }
+                Some(_) => {}
+                None => return Err(format!("event {id} fires a timer that is not running")),
+            },
+            Event::TimerCanceledEventAttributes(canceled) => {
+                if timers.remove(&canceled.started_event_id).is_none() {
+                    return Err(format!("event {id} cancels a timer that is not running"));
+                }
+            }
+            Event::ActivityTaskScheduledEventAttributes(_) => {
+                activities.insert(id);
+            }
+            Event::ActivityTaskCompletedEventAttributes(end) => {
+                ended(&mut activities, id, end.scheduled_event_id)?
+            }
+            Event::ActivityTaskFailedEventAttributes(end) => {
+                ended(&mut activities, id, end.scheduled_event_id)?
+            }
+            Event::ActivityTaskTimedOutEventAttributes(end) => {
+                ended(&mut activities, id, end.scheduled_event_id)?
+            }
+            Event::ActivityTaskCanceledEventAttributes(end) => {
+                ended(&mut activities, id, end.scheduled_event_id)?
+            }
+            Event::WorkflowExecutionCompletedEventAttributes(_)
+            | Event::WorkflowExecutionFailedEventAttributes(_)
+            | Event::WorkflowExecutionTimedOutEventAttributes(_)
+            | Event::WorkflowExecutionCanceledEventAttributes(_)
+            | Event::WorkflowExecutionTerminatedEventAttributes(_)
+            | Event::WorkflowExecutionContinuedAsNewEventAttributes(_) => closed = true,
+            _ => {}
+        }
+    }
+    if closed == run.is_open() {
+        return Err(format!("its status is {:?}, its history closed: {closed}", run.status()));
+    }
+    if run.is_open() && run.buffered.is_empty() {
+        let rows: Vec<i64> = run.timers.keys().copied().collect();
+        if rows != timers.keys().copied().collect::<Vec<_>>() {
+            return Err(format!("the rows of timers are {rows:?}, the history leaves {timers:?}"));
+        }
+        let rows: Vec<i64> = run.activities.keys().copied().collect();
+        if rows != activities.iter().copied().collect::<Vec<_>>() {
+            return Err(format!("the rows of activities are {rows:?}, the history leaves {activities:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn ended(activities: &mut BTreeSet<i64>, id: i64, scheduled: i64) -> Result<(), String> {
+    match activities.remove(&scheduled) {
+        true => Ok(()),
+        false => Err(format!("event {id} ends activity {scheduled}, which is not running")),
+    }
+}

@@ -22,7 +22,6 @@ pub struct Ledger {
     pub activity_attempts: BTreeSet<(Uuid, i64, i32)>,
     /// Workflow tasks that workers have got: run, started event, attempt, started time.
     pub workflow_tasks: BTreeSet<(Uuid, i64, i32, i64)>,
-    /// Timers and activities that commands named, by run.
+    /// Timers that commands named, by run.
     pub timers: BTreeMap<Uuid, Vec<String>>,
-    pub activities: BTreeMap<Uuid, Vec<i64>>,
 }

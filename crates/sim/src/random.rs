@@ -35,11 +35,6 @@ impl Random {
         self.below(100) < chance
     }
 
-    /// True so many times in a thousand.
-    pub fn per_mille(&mut self, chance: u64) -> bool {
-        self.below(1000) < chance
-    }
-
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len() as u64) as usize]
     }

@@ -68,6 +68,13 @@ pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
         }
         _ => Effect::BadValue,
     };
+    let set_switch = |field: &mut bool| match value.as_bool() {
+        Some(on) => {
+            *field = on;
+            Effect::Applied
+        }
+        None => Effect::BadValue,
+    };
     match key.as_str() {
         "limit.maxidlength" => set(&mut limits.id_bytes),
         "limit.blobsize.error" => set(&mut limits.blob_bytes),
@@ -87,13 +94,8 @@ pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
         "history.maxbufferedquerycount" => set(&mut limits.buffered_queries),
         "frontend.maxlinksperrequest" => set(&mut limits.links_per_request),
         "frontend.linkmaxsize" => set(&mut limits.link_bytes),
-        "system.enableactivityeagerexecution" => match value.as_bool() {
-            Some(on) => {
-                limits.eager_activities = on;
-                Effect::Applied
-            }
-            None => Effect::BadValue,
-        },
+        "system.enableactivityeagerexecution" => set_switch(&mut limits.eager_activities),
+        "frontend.workflowpauseenabled" => set_switch(&mut limits.workflow_pause),
         "history.workflowidreuseminimalinterval" => match value.as_str().and_then(seconds) {
             Some(nanos) => {
                 limits.run_spacing = nanos;

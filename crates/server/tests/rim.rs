@@ -6,6 +6,8 @@ mod activities;
 mod history;
 #[path = "rim/namespaces.rs"]
 mod namespaces;
+#[path = "rim/operators.rs"]
+mod operators;
 #[path = "rim/parity.rs"]
 mod parity;
 #[path = "rim/protocol.rs"]

@@ -36,6 +36,7 @@ fn info(frontend: &Frontend, namespace: &NamespaceState) -> NamespaceInfo {
             sync_update: true,
             async_update: true,
             reported_problems_search_attribute: true,
+            workflow_pause: frontend.limits.workflow_pause,
             ..Capabilities::default()
         }),
         limits: Some(Limits {

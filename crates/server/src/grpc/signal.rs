@@ -1,4 +1,4 @@
-//! What is done to a run from outside: signal, cancel, terminate, delete, reset.
+//! What is done to a run from outside: signal, cancel, terminate, delete, reset, pause, change of options.
 
 use crate::call::Call;
 use crate::check;
@@ -90,4 +90,32 @@ pub async fn update_workflow_execution_options(
         },
         other => Err(unexpected(&other)),
     }
+}
+
+pub async fn pause_workflow_execution(
+    frontend: &Frontend,
+    _: Call,
+    request: PauseWorkflowExecutionRequest,
+) -> Result<PauseWorkflowExecutionResponse, Refusal> {
+    let namespace = frontend.namespace(&request.namespace)?;
+    check::new_workflow_id(&request.workflow_id, &frontend.limits)?;
+    let what =
+        What::Pause { identity: request.identity, reason: request.reason, request_id: request.request_id };
+    let input = Input { run: check::run_id(&request.run_id)?, first_run: None, what };
+    frontend.apply(namespace.id, (request.workflow_id, input)).await?;
+    Ok(PauseWorkflowExecutionResponse::default())
+}
+
+pub async fn unpause_workflow_execution(
+    frontend: &Frontend,
+    _: Call,
+    request: UnpauseWorkflowExecutionRequest,
+) -> Result<UnpauseWorkflowExecutionResponse, Refusal> {
+    let namespace = frontend.namespace(&request.namespace)?;
+    check::new_workflow_id(&request.workflow_id, &frontend.limits)?;
+    let what =
+        What::Unpause { identity: request.identity, reason: request.reason, request_id: request.request_id };
+    let input = Input { run: check::run_id(&request.run_id)?, first_run: None, what };
+    frontend.apply(namespace.id, (request.workflow_id, input)).await?;
+    Ok(UnpauseWorkflowExecutionResponse::default())
 }

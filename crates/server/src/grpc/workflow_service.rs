@@ -2,8 +2,8 @@
 
 use super::table::service;
 use super::{
-    activity_executions, activity_tasks, cluster, describe, history, namespaces, query_update,
-    search_attributes, signal, start, task_queues, visibility, workers, workflow_tasks,
+    activity_executions, activity_operations, activity_tasks, cluster, describe, history, namespaces,
+    query_update, search_attributes, signal, start, task_queues, visibility, workers, workflow_tasks,
 };
 use crate::frontend::Frontend;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ service! {
     update_namespace(UpdateNamespaceRequest) -> UpdateNamespaceResponse = namespaces::update_namespace;
     deprecate_namespace(DeprecateNamespaceRequest) -> DeprecateNamespaceResponse = namespaces::deprecate_namespace;
     start_workflow_execution(StartWorkflowExecutionRequest) -> StartWorkflowExecutionResponse = start::start_workflow_execution;
-    execute_multi_operation(ExecuteMultiOperationRequest) -> ExecuteMultiOperationResponse;
+    execute_multi_operation(ExecuteMultiOperationRequest) -> ExecuteMultiOperationResponse = query_update::execute_multi_operation;
     get_workflow_execution_history(GetWorkflowExecutionHistoryRequest) -> GetWorkflowExecutionHistoryResponse = history::get_workflow_execution_history;
     get_workflow_execution_history_reverse(GetWorkflowExecutionHistoryReverseRequest) -> GetWorkflowExecutionHistoryReverseResponse = history::get_workflow_execution_history_reverse;
     poll_workflow_task_queue(PollWorkflowTaskQueueRequest) -> PollWorkflowTaskQueueResponse = workflow_tasks::poll_workflow_task_queue;
@@ -39,7 +39,7 @@ service! {
     request_cancel_workflow_execution(RequestCancelWorkflowExecutionRequest) -> RequestCancelWorkflowExecutionResponse = signal::request_cancel_workflow_execution;
     signal_workflow_execution(SignalWorkflowExecutionRequest) -> SignalWorkflowExecutionResponse = signal::signal_workflow_execution;
     signal_with_start_workflow_execution(SignalWithStartWorkflowExecutionRequest) -> SignalWithStartWorkflowExecutionResponse = start::signal_with_start_workflow_execution;
-    reset_workflow_execution(ResetWorkflowExecutionRequest) -> ResetWorkflowExecutionResponse;
+    reset_workflow_execution(ResetWorkflowExecutionRequest) -> ResetWorkflowExecutionResponse = signal::reset_workflow_execution;
     terminate_workflow_execution(TerminateWorkflowExecutionRequest) -> TerminateWorkflowExecutionResponse = signal::terminate_workflow_execution;
     delete_workflow_execution(DeleteWorkflowExecutionRequest) -> DeleteWorkflowExecutionResponse = signal::delete_workflow_execution;
     list_open_workflow_executions(ListOpenWorkflowExecutionsRequest) -> ListOpenWorkflowExecutionsResponse = visibility::list_open_workflow_executions;
@@ -98,11 +98,11 @@ service! {
     poll_nexus_task_queue(PollNexusTaskQueueRequest) -> PollNexusTaskQueueResponse;
     respond_nexus_task_completed(RespondNexusTaskCompletedRequest) -> RespondNexusTaskCompletedResponse;
     respond_nexus_task_failed(RespondNexusTaskFailedRequest) -> RespondNexusTaskFailedResponse;
-    update_activity_options(UpdateActivityOptionsRequest) -> UpdateActivityOptionsResponse;
-    update_workflow_execution_options(UpdateWorkflowExecutionOptionsRequest) -> UpdateWorkflowExecutionOptionsResponse;
-    pause_activity(PauseActivityRequest) -> PauseActivityResponse;
-    unpause_activity(UnpauseActivityRequest) -> UnpauseActivityResponse;
-    reset_activity(ResetActivityRequest) -> ResetActivityResponse;
+    update_activity_options(UpdateActivityOptionsRequest) -> UpdateActivityOptionsResponse = activity_operations::update_activity_options;
+    update_workflow_execution_options(UpdateWorkflowExecutionOptionsRequest) -> UpdateWorkflowExecutionOptionsResponse = signal::update_workflow_execution_options;
+    pause_activity(PauseActivityRequest) -> PauseActivityResponse = activity_operations::pause_activity;
+    unpause_activity(UnpauseActivityRequest) -> UnpauseActivityResponse = activity_operations::unpause_activity;
+    reset_activity(ResetActivityRequest) -> ResetActivityResponse = activity_operations::reset_activity;
     create_workflow_rule(CreateWorkflowRuleRequest) -> CreateWorkflowRuleResponse;
     describe_workflow_rule(DescribeWorkflowRuleRequest) -> DescribeWorkflowRuleResponse;
     delete_workflow_rule(DeleteWorkflowRuleRequest) -> DeleteWorkflowRuleResponse;
@@ -115,8 +115,8 @@ service! {
     fetch_worker_config(FetchWorkerConfigRequest) -> FetchWorkerConfigResponse;
     update_worker_config(UpdateWorkerConfigRequest) -> UpdateWorkerConfigResponse;
     describe_worker(DescribeWorkerRequest) -> DescribeWorkerResponse;
-    pause_workflow_execution(PauseWorkflowExecutionRequest) -> PauseWorkflowExecutionResponse;
-    unpause_workflow_execution(UnpauseWorkflowExecutionRequest) -> UnpauseWorkflowExecutionResponse;
+    pause_workflow_execution(PauseWorkflowExecutionRequest) -> PauseWorkflowExecutionResponse = signal::pause_workflow_execution;
+    unpause_workflow_execution(UnpauseWorkflowExecutionRequest) -> UnpauseWorkflowExecutionResponse = signal::unpause_workflow_execution;
     start_activity_execution(StartActivityExecutionRequest) -> StartActivityExecutionResponse = activity_executions::start_activity_execution;
     start_nexus_operation_execution(StartNexusOperationExecutionRequest) -> StartNexusOperationExecutionResponse;
     describe_activity_execution(DescribeActivityExecutionRequest) -> DescribeActivityExecutionResponse = activity_executions::describe_activity_execution;

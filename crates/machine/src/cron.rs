@@ -9,6 +9,7 @@ use crate::key::Time;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, Zoned};
+use std::collections::BTreeSet;
 
 /// A schedule that was understood.
 #[derive(Clone, Debug)]
@@ -55,8 +56,9 @@ impl Schedule {
             other if other.contains('@') => return Err("invalid CronSchedule.".into()),
             other => other,
         };
+        let fields = plain_fields(fields).ok_or(()).map_err(bad)?;
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser.parse(fields).map_err(|_| "invalid CronSchedule.".to_owned())?;
+        let cron = parser.parse(&fields).map_err(|_| "invalid CronSchedule.".to_owned())?;
         Ok(Schedule { kind: Kind::Fields { cron: Box::new(cron), zone } })
     }
 
@@ -73,6 +75,55 @@ impl Schedule {
     }
 }
 
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+/// The fields as plain lists of numbers. The crate would read more than the API allows (last days, nth weekdays, Sunday
+/// as 7, ranges that wrap), and some of what it allows in another way. `None` for what is no schedule.
+fn plain_fields(text: &str) -> Option<String> {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let [minute, hour, day, month, weekday] = fields[..] else { return None };
+    let plain = [
+        plain_field(minute, 0, 59, &[])?,
+        plain_field(hour, 0, 23, &[])?,
+        plain_field(day, 1, 31, &[])?,
+        plain_field(month, 1, 12, &MONTHS)?,
+        plain_field(weekday, 0, 6, &DAYS)?,
+    ];
+    Some(plain.join(" "))
+}
+
+fn plain_field(field: &str, low: u32, high: u32, names: &[&str]) -> Option<String> {
+    let value = |text: &str| {
+        let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
+        let number = named.map(|index| index as u32 + low).or_else(|| text.parse().ok())?;
+        (low..=high).contains(&number).then_some(number)
+    };
+    let mut values = BTreeSet::new();
+    for part in field.split(',') {
+        let (range, step) = match part.split_once('/') {
+            Some((range, step)) => (range, Some(step.parse::<usize>().ok().filter(|step| *step > 0)?)),
+            None => (part, None),
+        };
+        let all = matches!(range, "*" | "?");
+        if all && step.unwrap_or(1) == 1 {
+            return Some("*".into());
+        }
+        let (from, to) = match range.split_once('-') {
+            Some((from, to)) => (value(from)?, value(to)?),
+            None if all => (low, high),
+            // From a number with a step: up to the end.
+            None => (value(range)?, if step.is_some() { high } else { value(range)? }),
+        };
+        if from > to {
+            return None;
+        }
+        values.extend((from..=to).step_by(step.unwrap_or(1)));
+    }
+    Some(values.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
+}
+
 /// Whether a schedule can be understood and ever fires.
 pub fn check_cron(text: &str) -> Result<(), String> {
     let schedule = Schedule::parse(text)?;
@@ -80,7 +131,7 @@ pub fn check_cron(text: &str) -> Result<(), String> {
     let anchor = Time(1_767_225_600 * SECOND);
     match schedule.next(anchor, anchor) {
         Some(_) => Ok(()),
-        None => Err("invalid CronSchedule, no next firing time found".into()),
+        None => Err("invalid CronSchedule, no time can be found to satisfy the schedule".into()),
     }
 }
 
@@ -155,6 +206,7 @@ mod tests {
         assert_eq!(next("*/5 * * * *", "2026-01-01T00:00:00Z"), "2026-01-01T00:05:00Z");
         assert_eq!(next("30 9 * * MON-FRI", "2026-01-02T10:00:00Z"), "2026-01-05T09:30:00Z");
         assert_eq!(next("0 0 29 2 *", "2026-01-02T10:00:00Z"), "2028-02-29T00:00:00Z");
+        assert_eq!(next("50/5 */70 * JAN-mar *", "2026-01-01T00:50:00Z"), "2026-01-01T00:55:00Z");
         assert_eq!(next("@hourly", "2026-01-01T00:00:00.5Z"), "2026-01-01T01:00:00Z");
         assert_eq!(next("@weekly", "2026-01-01T00:00:00Z"), "2026-01-04T00:00:00Z");
         // Day of the month or day of the week, when both are named.
@@ -191,14 +243,27 @@ mod tests {
             "@sometimes",
             "@every",
             "@every x",
+            "0 0 * * 7",
+            "0 0 L * *",
+            "1L * * * *",
+            "0 0 * * 1#2",
+            "5-1 * * * *",
+            "*/0 * * * *",
             "CRON_TZ=Nowhere/At * * * * *",
         ] {
             assert!(check_cron(bad).is_err(), "{bad}");
         }
         assert!(check_cron("0 0 30 2 *").is_err());
-        for good in
-            ["* * * * *", "@every 1h30m", "CRON_TZ=Europe/Berlin 0 9 * * *", "TZ=UTC @daily", "0 0 29 2 *"]
-        {
+        for good in [
+            "* * * * *",
+            "@every 1h30m",
+            "1-5/2,7 ? * jan-mar MON",
+            "*/70 * * * *",
+            "5/20 * * * *",
+            "CRON_TZ=Europe/Berlin 0 9 * * *",
+            "TZ=UTC @daily",
+            "0 0 29 2 *",
+        ] {
             assert_eq!(check_cron(good), Ok(()), "{good}");
         }
     }

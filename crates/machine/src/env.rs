@@ -41,6 +41,10 @@ pub trait Ids: Send {
 pub trait Namespace: Send + Sync {
     fn id(&self) -> Uuid;
     fn name(&self) -> &str;
+    /// The id of a namespace by its name, for commands about workflows of another one.
+    fn find(&self, name: &str) -> Option<Uuid> {
+        (name == self.name()).then(|| self.id())
+    }
     /// Nanoseconds for which closed runs are kept.
     fn retention(&self) -> i64;
     /// Checks names, types and sizes; the text of the error is the caller's.

@@ -13,7 +13,7 @@ use super::events::Attributes;
 use super::rows::{AttributesRow, RequestIdRow, ResetPointsRow, StartRow};
 use super::state::Run;
 use super::step::Step;
-use super::{failure, retry, task};
+use super::{failure, retry, start, task};
 use crate::cron::Schedule;
 use crate::duration::{self, SECOND};
 use crate::env::Env;
@@ -125,46 +125,51 @@ fn carried_points(step: &Step, env: &Env<'_>) -> Vec<ResetPointInfo> {
 }
 
 fn started_event(new: &Step, next: Continuation, backoff: i64, points: Vec<ResetPointInfo>) -> Attributes {
-    let start = &new.run.start;
+    let row = &new.run.start;
     let own = new.key.run.to_string();
-    let parent = start.parent.as_ref();
+    let parent = row.parent.as_ref();
     let execution = |id: &str, run: &str| WorkflowExecution { workflow_id: id.into(), run_id: run.into() };
     let expiry = Time(new.run.core.execution_expiry);
+    let by_workflow = next.initiator == Initiator::Workflow;
     Attributes::WorkflowExecutionStartedEventAttributes(WorkflowExecutionStartedEventAttributes {
         workflow_type: Some(WorkflowType { name: next.workflow_type }),
         parent_workflow_namespace: parent.map(|p| p.namespace.clone()).unwrap_or_default(),
         parent_workflow_namespace_id: parent.map(|p| p.namespace_id().to_string()).unwrap_or_default(),
         parent_workflow_execution: parent.map(|p| execution(&p.workflow_id, &p.run_id)),
         parent_initiated_event_id: parent.map_or(0, |p| p.initiated_event_id),
-        root_workflow_execution: parent.map(|_| execution(&start.root_workflow_id, &start.root_run_id)),
+        root_workflow_execution: parent.map(|_| execution(&row.root_workflow_id, &row.root_run_id)),
         task_queue: Some(TaskQueue {
             name: next.task_queue,
             kind: TaskQueueKind::Normal as i32,
             normal_name: String::new(),
         }),
         input: next.input,
-        workflow_execution_timeout: duration::if_set(start.execution_timeout),
-        workflow_run_timeout: duration::if_set(next.run_timeout),
+        workflow_execution_timeout: duration::if_set(row.execution_timeout),
+        workflow_run_timeout: start::run_timeout(next.run_timeout, parent.is_some() || by_workflow),
         workflow_task_timeout: duration::proto(next.task_timeout),
-        continued_execution_run_id: start.continued_from.clone(),
+        continued_execution_run_id: row.continued_from.clone(),
         initiator: next.initiator as i32,
         continued_failure: next.failure,
         last_completion_result: next.last_result,
         original_execution_run_id: own,
-        first_execution_run_id: start.first_run_id.clone(),
+        first_execution_run_id: row.first_run_id.clone(),
         retry_policy: next.retry_policy,
         attempt: next.attempt,
         workflow_execution_expiration_time: expiry.if_set().map(|time| time.timestamp()),
         cron_schedule: next.cron,
-        first_workflow_task_backoff: duration::proto(backoff),
+        first_workflow_task_backoff: if by_workflow {
+            duration::if_set(backoff)
+        } else {
+            duration::proto(backoff)
+        },
         memo: next.memo,
         search_attributes: next.search_attributes,
         prev_auto_reset_points: Some(ResetPoints { points }),
         header: next.header,
         workflow_id: new.key.entity.id.to_string(),
-        completion_callbacks: start.callbacks.clone(),
+        completion_callbacks: row.callbacks.clone(),
         versioning_override: new.run.core.versioning_override.clone(),
-        priority: start.priority.clone(),
+        priority: row.priority.clone(),
         ..WorkflowExecutionStartedEventAttributes::default()
     })
 }

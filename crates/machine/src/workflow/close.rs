@@ -1,8 +1,6 @@
 //! A run closes: by a command, by termination, or by a timeout.
 
 use super::events::Attributes;
-use super::rows::{ParentRow, StartRow};
-use super::state::Run;
 use super::step::Step;
 use super::{chain, child, query, task, task_failure, update};
 use crate::env::Env;
@@ -172,7 +170,7 @@ pub fn finish(step: &mut Step, closing: &Closing, retry_state: RetryState, env: 
     step.durable = true;
     task::drop_task(step);
     step.drop_all_buffered();
-    child::on_close(step, closing, retry_state, env);
+    child::on_close(step, closing, retry_state);
     drop_pending(step);
     query::on_close(step);
     let continues = step.successor.is_some();
@@ -205,10 +203,4 @@ pub fn drop_tasks(step: &mut Step) {
     for row in queued {
         step.unqueue(Some(&row), QueueType::Activity);
     }
-}
-
-/// The run's parent, as long as it is to be told of the close.
-pub fn parent(run: &Run) -> Option<&ParentRow> {
-    let start: &StartRow = &run.start;
-    start.parent.as_ref()
 }

@@ -8,12 +8,15 @@ mod alarm;
 mod cancel;
 mod chain;
 mod child;
+mod child_start;
 mod close;
 mod commands;
 mod completion;
 mod delete;
 mod events;
+mod external;
 pub mod failure;
+mod inbox;
 pub mod input;
 mod links;
 pub mod message;
@@ -121,7 +124,7 @@ pub fn apply(
             return multi_operation::apply(entity, runs.current, start, update, env);
         }
         What::Reset(reset) => return reset::apply(entity, runs, reset, env),
-        What::Message(envelope) => return child::message(entity, runs, envelope, env),
+        What::Message(envelope) => return inbox::message(entity, runs, envelope, env),
         _ => {}
     }
     let run = match input.first_run {
@@ -158,7 +161,7 @@ fn on_run(step: &mut Step, input: &Input, env: &mut Env<'_>) -> Result<Result<Re
         What::EndActivity(end) => activity_end::apply(step, end, env).map(Ok),
         What::HeartbeatActivity(heartbeat) => activity::heartbeat(step, heartbeat, env).map(Ok),
         What::AlarmDue => Ok(Ok(alarm::apply(step, env))),
-        What::Delivered(delivered) => child::delivered(step, delivered, env).map(Ok),
+        What::Delivered(delivered) => inbox::delivered(step, delivered, env).map(Ok),
         What::Query(query) => query::apply(step, query, env).map(Ok),
         What::ForgetCaller(caller) => {
             query::forget(step, *caller);

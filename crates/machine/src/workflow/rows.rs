@@ -387,6 +387,21 @@ pub struct ChildRow {
     pub parent_close_policy: i32,
     #[prost(string, tag = "9")]
     pub request_id: String,
+    /// The sequence of the message that starts it.
+    #[prost(int64, tag = "10")]
+    pub message: i64,
+}
+
+impl ChildRow {
+    pub fn namespace_id(&self) -> uuid::Uuid {
+        uuid::Uuid::from_slice(&self.namespace_id).unwrap_or_default()
+    }
+}
+
+impl ExternalRow {
+    pub fn namespace_id(&self) -> uuid::Uuid {
+        uuid::Uuid::from_slice(&self.namespace_id).unwrap_or_default()
+    }
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -313,7 +313,7 @@ fn started_event(
         }),
         input: start.input.clone(),
         workflow_execution_timeout: duration::if_set(start.execution_timeout),
-        workflow_run_timeout: duration::if_set(start.run_timeout),
+        workflow_run_timeout: run_timeout(start.run_timeout, parent.is_some()),
         workflow_task_timeout: duration::proto(start.task_timeout),
         initiator: initiator as i32,
         continued_failure: start.continued_failure.clone(),
@@ -360,4 +360,9 @@ pub fn first_task(
         WorkflowReply::WorkflowTask(task) => Some(Box::new(task)),
         _ => None,
     }
+}
+
+/// A client's run timeout is left out if there is none; one that a workflow asked for is always told.
+pub fn run_timeout(nanos: i64, by_workflow: bool) -> Option<prost_types::Duration> {
+    if by_workflow { duration::proto(nanos) } else { duration::if_set(nanos) }
 }

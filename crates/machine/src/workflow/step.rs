@@ -256,12 +256,22 @@ impl Step {
 
     pub fn put_external(&mut self, row: ExternalRow) {
         self.put(RowKey::number(RowTable::External, row.initiated_event_id));
+        self.count_external(row.cancel, 1);
         self.run.externals.insert(row.initiated_event_id, Arc::new(row));
     }
 
     pub fn drop_external(&mut self, initiated_event_id: i64) {
         self.put(RowKey::number(RowTable::External, initiated_event_id));
-        self.run.externals.remove(&initiated_event_id);
+        if let Some(row) = self.run.externals.remove(&initiated_event_id) {
+            self.count_external(row.cancel, -1);
+        }
+    }
+
+    fn count_external(&mut self, cancel: bool, by: i32) {
+        let core = &mut self.run.core;
+        let count =
+            if cancel { &mut core.cancel_external_pending } else { &mut core.signal_external_pending };
+        *count += by;
     }
 
     pub fn put_update(&mut self, row: UpdateRow) {
@@ -375,7 +385,8 @@ impl Step {
         self.run.core.stamps
     }
 
-    pub fn send(&mut self, to: EntityKey, to_run: &str, content: super::message::Content) {
+    /// Puts a message into the outbox; its sequence.
+    pub fn send(&mut self, to: EntityKey, to_run: &str, content: super::message::Content) -> i64 {
         let sequence = self.run.core.next_message;
         self.run.core.next_message += 1;
         self.durable = true;
@@ -386,6 +397,19 @@ impl Step {
             sequence,
             body: Bytes::from(body.encode_to_vec()),
         });
+        sequence
+    }
+
+    /// Takes a message back. One of this very step was never sent, which is what it returns; for an earlier one that
+    /// may be too late.
+    pub fn withdraw(&mut self, sequence: i64) -> bool {
+        let before = self.messages.len();
+        self.messages.retain(|message| message.sequence != sequence);
+        if self.messages.len() < before {
+            return true;
+        }
+        self.messages_done.push(sequence);
+        false
     }
 
     pub fn answer(&mut self, to: CallerId, answer: Result<Reply, Reject>) {

@@ -14,7 +14,7 @@
 //!     update w u1 name [stage=accepted|completed] [input=]      poll-update w u1 [stage=]
 //!     update-with-start w u1 name [as update, as start]
 //!     advance 5s                                 time passes, alarms fire
-//!     deliver [all] [twice]                      messages between runs
+//!     deliver [all] [twice] [lost]               messages between runs
 //!     restart                                    what is not stored is lost
 //!     history w      pending w      limit name=value
 
@@ -321,9 +321,9 @@ fn update(world: &mut World, line: &mut Line) -> Result<Update, String> {
 }
 
 fn deliver(world: &mut World, line: &mut Line) -> Result<String, String> {
-    let (all, twice) = (line.flag("all"), line.flag("twice"));
-    let mut output = world.deliver(twice).ok_or("the outbox is empty")?;
-    while all && let Some(text) = world.deliver(twice) {
+    let (all, twice, lost) = (line.flag("all"), line.flag("twice"), line.flag("lost"));
+    let mut output = world.deliver(twice, lost).ok_or("the outbox is empty")?;
+    while all && let Some(text) = world.deliver(twice, false) {
         output.push_str(&text);
     }
     Ok(output)

@@ -432,8 +432,8 @@ impl World {
     }
 
     /// Delivers the oldest message of the outbox and brings its answer back. `twice` delivers it two times, as a crash
-    /// between the two commits would. `None` if there is none.
-    pub fn deliver(&mut self, twice: bool) -> Option<String> {
+    /// between the two commits would; with `lost` the answer does not come back, and the message stays. `None` if there is none.
+    pub fn deliver(&mut self, twice: bool, lost: bool) -> Option<String> {
         let message = self.outbox.first()?.clone();
         let body = Body::decode(message.body.clone()).expect("a message decodes");
         let mut output = format!("{}\n", self.message(&message));
@@ -455,6 +455,10 @@ impl World {
             Ok(_) => Ok(None),
             Err(reject) => Err(reject),
         };
+        if lost {
+            output.push_str("the answer is lost\n");
+            return Some(output);
+        }
         let delivered = Delivered { sequence: message.sequence, body, outcome };
         let exists =
             self.entities.get(&message.from.entity).is_some_and(|runs| runs.contains_key(&message.from.run));

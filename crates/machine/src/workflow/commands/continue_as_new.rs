@@ -1,7 +1,7 @@
 //! ContinueAsNewWorkflowExecution.
 
 use super::close::nothing_unseen;
-use super::{Completion, Done, Trouble, check_fits, check_payloads, check_size, nanos};
+use super::{Completion, Done, Trouble, capped, check_fits, check_payloads, check_size, nanos};
 use crate::cron;
 use crate::duration;
 use crate::env::Env;
@@ -120,13 +120,4 @@ fn checked(
         last_result: attributes.last_completion_result.clone(),
         failure: attributes.failure.clone(),
     })
-}
-
-/// The shorter of two timeouts, where 0 means that there is none.
-fn capped(timeout: i64, limit: i64) -> i64 {
-    match (timeout, limit) {
-        (timeout, 0) => timeout,
-        (0, limit) => limit,
-        (timeout, limit) => timeout.min(limit),
-    }
 }

@@ -7,6 +7,7 @@ mod close;
 mod continue_as_new;
 mod external;
 mod marker;
+mod target;
 mod timer;
 
 pub use attributes::{is_null, merge, without_nulls};
@@ -230,6 +231,15 @@ pub fn check_fits(cause: Cause, command: &str, what: &str, text: &str, context: 
     let message =
         format!("{what} on {command} exceeds length limit. {context} Length={length} Limit={limit}");
     Err(Trouble::fail(cause, message))
+}
+
+/// The shorter of two timeouts, where 0 means that there is none.
+pub fn capped(timeout: i64, limit: i64) -> i64 {
+    match (timeout, limit) {
+        (timeout, 0) => timeout,
+        (0, limit) => limit,
+        (timeout, limit) => timeout.min(limit),
+    }
 }
 
 /// A duration of a command in nanoseconds.

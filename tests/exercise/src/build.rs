@@ -67,11 +67,7 @@ const EXERCISE: &str = "examples/money-transfer/worker-exercise";
 impl ExerciseSource {
     pub fn copy_into(folder: &Path) -> ExerciseSource {
         let workspace = folder.join("copy");
-        let example =
-            ["money", "worker", "worker-exercise"].map(|name| format!("examples/money-transfer/{name}"));
-        for part in &example {
-            copy_folder(&root().join(part), &workspace.join(part));
-        }
+        copy_folder(&root().join(ALL), &workspace.join(ALL));
         fs::copy(root().join("Cargo.lock"), workspace.join("Cargo.lock"))
             .expect("the lockfile can be copied");
         let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the workspace has a manifest");

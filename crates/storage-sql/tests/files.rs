@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use steadfast_machine::{Kind, Time};
 use steadfast_storage::conformance::world::*;
@@ -223,48 +224,120 @@ async fn a_damaged_row_is_noticed() {
     assert_eq!(store.read_history(&parts, 1, 6, 10, false).await, Ok(vec![batch(1, 2), batch(3, 3)]));
 }
 
-/// Commits fail cleanly while there is no room, reads go on, and commits too as soon as there is room again.
-#[tokio::test]
-async fn a_full_disk_loses_nothing_and_passes() {
-    let directory = directory();
-    let path = directory.path().join("full.db");
-    let limited = SqliteOptions { max_bytes: Some(2 * 1024 * 1024), ..options(&path) };
-    let store = SqliteStore::open(&limited).expect("the database opens");
+/// Commits until the disk is full: how many were written, and the first that was not.
+async fn fill(store: &SqliteStore, epochs: &[u64], from: u64) -> (u64, Outcome) {
+    for number in from..from + 2_000 {
+        match store.commit(filler(store, epochs, number)).await {
+            Outcome::Done => {}
+            outcome => return (number, outcome),
+        }
+    }
+    panic!("the disk is never full");
+}
+
+/// A commit of 20 KB.
+fn filler(store: &SqliteStore, epochs: &[u64], number: u64) -> Commit {
+    let key = run(&format!("filler {number}"), number);
+    let shard = key.entity.shard(store.shards());
+    let rows = vec![(activity(1), Some(bytes(&"x".repeat(20_000))))];
+    let runs = vec![RunWrite { rows, ..put_listed(&key, listed(OPEN, number as i64, None)) }];
+    Commit { shard, epoch: epochs[shard as usize], runs, ..Commit::default() }
+}
+
+async fn acquire_all(store: &SqliteStore) -> Vec<u64> {
     let mut epochs = Vec::new();
     for shard in 0..store.shards() {
         epochs.push(store.acquire(shard).await.expect("a shard"));
     }
-    let commit = |number: u64| {
-        let key = run(&format!("filler {number}"), number);
-        let shard = key.entity.shard(store.shards());
-        let rows = vec![(activity(1), Some(bytes(&"x".repeat(20_000))))];
-        let runs = vec![RunWrite { rows, ..put_listed(&key, listed(OPEN, number as i64, None)) }];
-        Commit { shard, epoch: epochs[shard as usize], runs, ..Commit::default() }
-    };
-    let mut written = 0;
-    let full = loop {
-        match store.commit(commit(written)).await {
-            Outcome::Done => written += 1,
-            outcome => break outcome,
-        }
-        assert!(written < 1_000, "the limit is never met");
-    };
-    assert!(matches!(full, Outcome::NotWritten(_)), "{full:?}");
-    assert!(written > 10);
-    let again = store.commit(commit(written)).await;
-    assert!(matches!(again, Outcome::NotWritten(_)), "{again:?}");
+    epochs
+}
+
+/// What was acknowledged is there, what was not is not.
+async fn holds_fillers(store: &SqliteStore, written: u64) {
     for number in 0..written {
         let stored = store.load_latest(&entity(&format!("filler {number}"))).await.expect("reads go on");
         assert_eq!(stored.expect("it was acknowledged").rows.len(), 1);
     }
     assert_eq!(store.load_latest(&entity(&format!("filler {written}"))).await, Ok(None));
     assert_eq!(store.count(NAMESPACE, Kind::Workflow, &filter("")).await, Ok(written));
+}
 
+/// Commits fail cleanly at the file's limit, reads go on, and commits too as soon as there is room again.
+#[tokio::test]
+async fn a_full_file_loses_nothing_and_passes() {
+    let directory = directory();
+    let limited =
+        SqliteOptions { max_bytes: Some(2 * 1024 * 1024), ..options(&directory.path().join("full.db")) };
+    let store = SqliteStore::open(&limited).expect("the database opens");
+    let epochs = acquire_all(&store).await;
+    let (written, full) = fill(&store, &epochs, 0).await;
+    assert!(matches!(full, Outcome::NotWritten(_)), "{full:?}");
+    assert!(written > 10);
+    let again = store.commit(filler(&store, &epochs, written)).await;
+    assert!(matches!(again, Outcome::NotWritten(_)), "{again:?}");
+    holds_fillers(&store, written).await;
     for number in 0..10 {
         let key = run(&format!("filler {number}"), number);
-        let outcome = store.commit(Commit { runs: vec![delete(&key)], ..commit(number) }).await;
+        let outcome =
+            store.commit(Commit { runs: vec![delete(&key)], ..filler(&store, &epochs, number) }).await;
         assert_eq!(outcome, Outcome::Done, "deleting makes room");
     }
-    assert_eq!(store.commit(commit(written)).await, Outcome::Done);
+    assert_eq!(store.commit(filler(&store, &epochs, written)).await, Outcome::Done);
     assert_eq!(store.count(NAMESPACE, Kind::Workflow, &filter("")).await, Ok(written - 9));
+}
+
+/// A file system of a few megabytes, where the tests may mount one.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<SmallDisk> {
+        let directory = directory();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
+            .arg(directory.path())
+            .stderr(Stdio::null())
+            .status();
+        mount.is_ok_and(|status| status.success()).then(|| SmallDisk(directory))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "the small disk is unmounted");
+    }
+}
+
+/// The same on a disk that is really full. Only root can make one; for others the test above must do.
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_passes() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let ballast = disk.0.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 1024 * 1024]).expect("there is room at first");
+    let path = disk.0.path().join("full.db");
+    let store = open(&path).expect("the database opens");
+    let epochs = acquire_all(&store).await;
+    let (written, full) = fill(&store, &epochs, 0).await;
+    assert!(matches!(full, Outcome::NotWritten(_)), "{full:?}");
+    assert!(written > 10);
+    let again = store.commit(filler(&store, &epochs, written)).await;
+    assert!(matches!(again, Outcome::NotWritten(_)), "{again:?}");
+    holds_fillers(&store, written).await;
+
+    std::fs::remove_file(&ballast).expect("it is there");
+    let begun = Instant::now();
+    while store.commit(filler(&store, &epochs, written)).await != Outcome::Done {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it goes on by itself");
+        tokio::task::yield_now().await;
+    }
+    holds_fillers(&store, written + 1).await;
+    // Full once more, and then the process dies: all that was acknowledged is in the files.
+    let (written, _) = fill(&store, &epochs, written + 1).await;
+    let elsewhere = directory();
+    let copy = elsewhere.path().join("copy.db");
+    for suffix in ["-wal", ""] {
+        std::fs::copy(beside(&path, suffix), beside(&copy, suffix)).expect("both files are there");
+    }
+    drop(store);
+    holds_fillers(&open(&copy).expect("the copy opens"), written).await;
 }

@@ -270,3 +270,65 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::world::*;
+    use crate::memory::MemoryStore;
+
+    /// One fault, once.
+    struct Once(Option<CommitFault>);
+
+    impl Faults for Once {
+        fn commit(&mut self, _: &Commit) -> Option<CommitFault> {
+            self.0.take()
+        }
+
+        fn unavailable(&mut self, operation: &'static str) -> bool {
+            operation == "load_run"
+        }
+    }
+
+    #[tokio::test]
+    async fn each_fault_does_what_it_says() {
+        for (fault, written) in [
+            (CommitFault::NotWritten, false),
+            (CommitFault::UnknownWritten, true),
+            (CommitFault::UnknownNotWritten, false),
+            (CommitFault::Fenced, false),
+        ] {
+            let store = FaultyStore::new(MemoryStore::new(1, Uuid::from_u128(1)), Once(Some(fault)));
+            let epoch = store.acquire(0).await.expect("a shard");
+            let commit = || Commit { epoch, runs: vec![put(&run("faulty", 1), "core")], ..Commit::default() };
+            let outcome = store.commit(commit()).await;
+            let expected = match fault {
+                CommitFault::NotWritten => matches!(outcome, Outcome::NotWritten(_)),
+                CommitFault::Fenced => outcome == Outcome::Fenced,
+                _ => matches!(outcome, Outcome::Unknown(_)),
+            };
+            assert!(expected, "{fault:?}: {outcome:?}");
+            let found = store.load_latest(&entity("faulty")).await.expect("this read is available");
+            assert_eq!(found.is_some(), written, "{fault:?}");
+            assert!(store.load_run(&run("faulty", 1)).await.is_err());
+            let again = store.commit(commit()).await;
+            let expected = if fault == CommitFault::Fenced { Outcome::Fenced } else { Outcome::Done };
+            assert_eq!(again, expected, "one fault, once; but an epoch that is void stays so");
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_faults() {
+        let draw = |seed| {
+            let mut faults = SeededFaults::new(seed);
+            (faults.not_written, faults.unknown_written, faults.fenced) = (100_000, 200_000, 50_000);
+            (0..1_000).map(|_| faults.commit(&Commit::default())).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        let count = |fault| draw(1).into_iter().filter(|drawn| *drawn == Some(fault)).count();
+        assert!((70..130).contains(&count(CommitFault::NotWritten)));
+        assert!((160..240).contains(&count(CommitFault::UnknownWritten)));
+        assert_eq!(count(CommitFault::UnknownNotWritten), 0);
+    }
+}

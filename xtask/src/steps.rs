@@ -93,6 +93,16 @@ const STEPS: &[Step] = &[
         python: None,
         action: Action::Commands(&[&["cargo", "test", "-p", "exercise-test", "--locked", "--no-fail-fast"]]),
     },
+    Step {
+        name: "python",
+        what: "the official Python SDK against the server, killed and not",
+        node: None,
+        python: Some("tests/python"),
+        action: Action::Commands(&[
+            &["cargo", "build", "-p", "steadfast-cli", "--locked"],
+            &["python", "-m", "pytest", "-p", "no:cacheprovider", "tests/python"],
+        ]),
+    },
 ];
 
 /// How many tests passed and failed.

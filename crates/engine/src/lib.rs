@@ -90,10 +90,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
         config: Config,
     ) -> Result<Engine, StoreError> {
-        let mut epochs = Vec::new();
-        for shard in 0..store.shards() {
-            epochs.push(store.acquire(shard).await?);
-        }
+        let epochs = acquire_all(&store).await?;
         let namespaces = Namespaces::load(store.clone()).await?;
         let matching = Matching::new(store.clone());
         for (queue, count) in store.backlogs().await? {
@@ -168,4 +165,20 @@ impl Engine {
             }
         });
     }
+}
+
+/// Takes all shards over at once, so that they share a sync.
+async fn acquire_all(store: &Arc<dyn Store>) -> Result<Vec<u64>, StoreError> {
+    let waiting: Vec<_> = (0..store.shards())
+        .map(|shard| {
+            let store = store.clone();
+            tokio::spawn(async move { store.acquire(shard).await })
+        })
+        .collect();
+    let mut epochs = Vec::with_capacity(waiting.len());
+    for acquired in waiting {
+        let acquired = acquired.await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        epochs.push(acquired?);
+    }
+    Ok(epochs)
 }

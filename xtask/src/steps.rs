@@ -85,6 +85,16 @@ const STEPS: &[Step] = &[
             "--no-fail-fast",
         ]]),
     },
+    Step {
+        name: "pages",
+        what: "the pages in Chromium, on a server of their own, at / and under a path",
+        node: Some("tests/browser"),
+        python: None,
+        action: Action::Commands(&[
+            &["cargo", "build", "-p", "steadfast-cli", "--locked"],
+            &["npm", "--prefix", "tests/browser", "run", "--silent", "test"],
+        ]),
+    },
     // Builds and starts the server and the example, and so comes after what is quicker to fail.
     Step {
         name: "exercise",

@@ -42,6 +42,16 @@ pub fn python(folder: &str) -> Result<(), String> {
     write(&stamp, &wanted)
 }
 
+/// How to get a program that tests need and that no registry of packages has.
+pub fn hint(program: &str) -> &'static str {
+    match program {
+        "go" => "\nGo 1.25 or newer is needed: https://go.dev/dl",
+        "mvn" => "\nMaven and a JDK, 17 or newer, are needed: apt-get install maven default-jdk-headless",
+        "npm" => "\nNode 20 or newer with npm is needed: https://nodejs.org",
+        _ => "",
+    }
+}
+
 fn read(file: &str) -> Result<String, String> {
     fs::read_to_string(root().join(file)).map_err(|error| format!("{file}: {error}"))
 }

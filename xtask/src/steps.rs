@@ -113,6 +113,37 @@ const STEPS: &[Step] = &[
             &["python", "-m", "pytest", "-p", "no:cacheprovider", "tests/python"],
         ]),
     },
+    Step {
+        name: "typescript",
+        what: "the official TypeScript SDK against the server",
+        node: Some("tests/typescript"),
+        python: None,
+        action: Action::Commands(&[
+            &["cargo", "build", "-p", "steadfast-cli", "--locked"],
+            &["npm", "--prefix", "tests/typescript", "run", "--silent", "check"],
+            &["npm", "--prefix", "tests/typescript", "run", "--silent", "test"],
+        ]),
+    },
+    Step {
+        name: "go",
+        what: "the official Go SDK against the server",
+        node: None,
+        python: None,
+        action: Action::Commands(&[
+            &["cargo", "build", "-p", "steadfast-cli", "--locked"],
+            &["go", "-C", "tests/go", "test", "-count=1", "-v", "./..."],
+        ]),
+    },
+    Step {
+        name: "java",
+        what: "the official Java SDK against the server",
+        node: None,
+        python: None,
+        action: Action::Commands(&[
+            &["cargo", "build", "-p", "steadfast-cli", "--locked"],
+            &["mvn", "-B", "--no-transfer-progress", "-f", "tests/java/pom.xml", "test"],
+        ]),
+    },
 ];
 
 /// How many tests passed and failed.
@@ -199,7 +230,7 @@ fn execute(words: &[&str], counts: &mut Counts) -> Result<(), String> {
     let mut child = command(program, &words[1..])
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("cannot start `{line}`: {error}"))?;
+        .map_err(|error| format!("cannot start `{line}`: {error}{}", install::hint(program)))?;
     if let Some(output) = child.stdout.take() {
         for text in BufReader::new(output).split(b'\n').map_while(Result::ok) {
             let text = String::from_utf8_lossy(&text);
@@ -215,7 +246,8 @@ fn execute(words: &[&str], counts: &mut Counts) -> Result<(), String> {
     status.success().then_some(()).ok_or_else(|| format!("`{line}` ended with {status}"))
 }
 
-/// The counts in a summary line of cargo test, pytest or node's test runner; none for any other line.
+/// The counts in a summary line of cargo test, pytest, node's test runner or Maven, or in go's line about one test; none
+/// for any other line.
 fn summary(line: &str) -> Option<Counts> {
     let line = line.trim();
     if let Some(count) = line.strip_prefix("ℹ pass ").or(line.strip_prefix("# pass ")) {
@@ -223,6 +255,18 @@ fn summary(line: &str) -> Option<Counts> {
     }
     if let Some(count) = line.strip_prefix("ℹ fail ").or(line.strip_prefix("# fail ")) {
         return Some(Counts { passed: 0, failed: count.parse().ok()? });
+    }
+    if line.starts_with("--- PASS: ") {
+        return Some(Counts { passed: 1, failed: 0 });
+    }
+    if line.starts_with("--- FAIL: ") {
+        return Some(Counts { passed: 0, failed: 1 });
+    }
+    // Maven says the same of each class, with the time it took, before it adds up.
+    if line.contains("Tests run: ") && !line.contains("Time elapsed") {
+        let failed = after(line, "Failures") + after(line, "Errors");
+        let passed = after(line, "run").saturating_sub(failed + after(line, "Skipped"));
+        return Some(Counts { passed, failed });
     }
     let cargo = line.starts_with("test result: ");
     let pytest = line.starts_with("==") && line.ends_with("==") && line.contains(" in ");
@@ -234,10 +278,18 @@ fn summary(line: &str) -> Option<Counts> {
 
 /// The number that stands before a word: 12 in `12 passed`.
 fn before(line: &str, word: &str) -> u64 {
-    let words: Vec<&str> =
-        line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let pair = words.windows(2).find(|pair| pair[1] == word);
-    pair.and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
+    pairs(line).find(|pair| pair.1 == word).and_then(|pair| pair.0.parse().ok()).unwrap_or(0)
+}
+
+/// The number that stands after a word: 12 in `Failures: 12`.
+fn after(line: &str, word: &str) -> u64 {
+    pairs(line).find(|pair| pair.0 == word).and_then(|pair| pair.1.parse().ok()).unwrap_or(0)
+}
+
+/// Each word of a line with the next one.
+fn pairs(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let words = || line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words().zip(words().skip(1))
 }
 
 #[cfg(test)]
@@ -252,6 +304,12 @@ mod tests {
         assert_eq!(summary("===== 1 failed, 12 passed in 3.21s ====="), counts(12, 1));
         assert_eq!(summary("ℹ pass 7"), counts(7, 0));
         assert_eq!(summary("# fail 2"), counts(0, 2));
+        assert_eq!(summary("    --- PASS: TestSignals (0.31s)"), counts(1, 0));
+        assert_eq!(summary("[ERROR] Tests run: 9, Failures: 1, Errors: 2, Skipped: 1"), counts(5, 3));
+        assert_eq!(
+            summary("[INFO] Tests run: 9, Failures: 0, Errors: 0, Skipped: 0, Time elapsed: 1 s"),
+            None
+        );
         assert_eq!(summary("test machine::it ... ok"), None);
     }
 }

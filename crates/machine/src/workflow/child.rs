@@ -13,7 +13,7 @@ use super::events::Attributes;
 use super::message::{ChildClosed, ChildMayBegin, ChildStarted, Content, ParentClosed, StartChild};
 use super::rows::{ChildRow, ParentRow};
 use super::step::Step;
-use super::task;
+use super::{reset, task};
 use crate::env::Env;
 use crate::key::{EntityKey, RunKey};
 use crate::reject::Reject;
@@ -170,8 +170,12 @@ fn end(row: &ChildRow, closed: &ChildClosed) -> Attributes {
     }
 }
 
-/// A run closed: its children get what their parent close policy says, its parent hears of the end of a chain.
+/// A run closed: its children get what their parent close policy says, its parent hears of the end of a chain. A run
+/// that was reset hands both on.
 pub fn on_close(step: &mut Step, closing: &Closing, retry_state: RetryState) {
+    if reset::closes_by_reset(&step.run) {
+        return;
+    }
     let children: Vec<Arc<ChildRow>> = step.run.children.values().cloned().collect();
     for row in children {
         part_with(step, &row);
@@ -185,7 +189,7 @@ fn part_with(step: &mut Step, row: &ChildRow) {
     let abandoned = row.parent_close_policy == ParentClosePolicy::Abandon as i32;
     if row.run_id.is_empty() {
         // A child that nobody has started yet is not started any more.
-        if step.withdraw(row.message) {
+        if row.message > 0 && step.withdraw(row.message - 1) {
             return;
         }
         // Its start may be under way: this message follows it, and finds the child or nothing.

@@ -462,7 +462,7 @@ pub fn derived(run: &Run) -> Run {
     }
     told.timers = run.timers.clone();
     for row in run.children.values() {
-        let row = ChildRow { request_id: String::new(), ..(**row).clone() };
+        let row = ChildRow { request_id: String::new(), message: 0, ..(**row).clone() };
         told.children.insert(row.initiated_event_id, Arc::new(row));
     }
     for row in run.externals.values() {

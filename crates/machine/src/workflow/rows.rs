@@ -387,7 +387,7 @@ pub struct ChildRow {
     pub parent_close_policy: i32,
     #[prost(string, tag = "9")]
     pub request_id: String,
-    /// The sequence of the message that starts it.
+    /// One more than the sequence of the message that starts it; 0 in a run that did not send that itself.
     #[prost(int64, tag = "10")]
     pub message: i64,
 }

@@ -271,7 +271,7 @@ impl Step {
         let core = &mut self.run.core;
         let count =
             if cancel { &mut core.cancel_external_pending } else { &mut core.signal_external_pending };
-        *count += by;
+        *count = (*count + by).max(0);
     }
 
     pub fn put_update(&mut self, row: UpdateRow) {

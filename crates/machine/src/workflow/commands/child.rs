@@ -69,7 +69,7 @@ pub fn start(
         workflow_type,
         parent_close_policy: policy,
         request_id,
-        message,
+        message: message + 1,
         ..ChildRow::default()
     });
     completion.children_started.push(attributes.workflow_id.clone());

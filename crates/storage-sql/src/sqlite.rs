@@ -147,8 +147,9 @@ impl SqliteStore {
                 .map_err(|error| failed(error.to_string()))
         };
         let writer = spawn("sqlite-write", Box::new(move || writer.run(connection)))?;
-        let (path_of_log, checkpointer) = (path.to_owned(), checkpoints.clone());
-        let checkpointer = spawn("sqlite-log", Box::new(move || checkpointer.run(&path_of_log)))?;
+        let (path_of_log, checkpointer, inbox_of_log) = (path.to_owned(), checkpoints.clone(), inbox.clone());
+        let checkpointer =
+            spawn("sqlite-log", Box::new(move || checkpointer.run(&path_of_log, &inbox_of_log)))?;
         let (readers, mut others) =
             Readers::start(path, options.readers).map_err(|error| failed(error.to_string()))?;
         others.push(checkpointer);

@@ -341,3 +341,35 @@ async fn a_full_disk_loses_nothing_and_passes() {
     drop(store);
     holds_fillers(&open(&copy).expect("the copy opens"), written).await;
 }
+
+/// Space that deleted runs leave is given back when nothing happens, and the log is cut.
+#[tokio::test]
+async fn an_idle_store_gives_space_back() {
+    let directory = directory();
+    let path = directory.path().join("idle.db");
+    let store = open(&path).expect("the database opens");
+    let epochs = acquire_all(&store).await;
+    let size = |suffix| std::fs::metadata(beside(&path, suffix)).map_or(0, |file| file.len());
+    for number in 0..40 {
+        let mut large = filler(&store, &epochs, number);
+        large.runs[0].rows = (0..10).map(|id| (activity(id), Some(bytes(&"x".repeat(30_000))))).collect();
+        assert_eq!(store.commit(large).await, Outcome::Done);
+    }
+    for number in 0..40 {
+        let key = run(&format!("filler {number}"), number);
+        let delete = Commit { runs: vec![delete(&key)], ..filler(&store, &epochs, number) };
+        assert_eq!(store.commit(delete).await, Outcome::Done);
+    }
+    let begun = Instant::now();
+    while size("-wal") > 0 || size("") > 6 * 1024 * 1024 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{} and {} bytes are left",
+            size(""),
+            size("-wal")
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(store.commit(filler(&store, &epochs, 0)).await, Outcome::Done);
+    holds_fillers(&store, 1).await;
+}

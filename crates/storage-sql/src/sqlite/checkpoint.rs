@@ -2,14 +2,16 @@
 //!
 //! A thread with a connection of its own moves what it can while commits go on. It never catches the last frames of a
 //! busy writer, and only a log that was moved whole begins anew: so when little is left, the writer moves the rest itself,
-//! between two groups. A log that has become large is cut when nothing happens.
+//! between two groups. When nothing happens the log is cut, and a file with much free space in it gives some back.
 
 use super::file;
+use super::inbox::{Inbox, Request};
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// The checkpointer is asked once so many pages of the log wait.
 const PAGES_TO_ASK: i32 = 2_000;
@@ -23,6 +25,10 @@ const PAGES_BEYOND_BOUNDS: i32 = 64_000;
 const MOST_PASSES: u32 = 5;
 /// How long nothing must have happened before a log is cut.
 const IDLE: Duration = Duration::from_secs(2);
+/// A file with more free pages than this, and than an eighth of it, gives some back.
+const FREE_PAGES: i64 = 1024;
+/// So many at a time: a commit may come meanwhile.
+const PAGES_TO_GIVE_BACK: i64 = 4096;
 
 /// What the writer and the checkpointer tell each other.
 #[derive(Default)]
@@ -57,15 +63,15 @@ impl Checkpoints {
         self.wake.notify_all();
     }
 
-    /// The checkpointer's thread: until closed.
-    pub fn run(&self, path: &Path) {
+    /// The checkpointer's thread: until closed. What must be written it asks of the writer.
+    pub fn run(&self, path: &Path, writer: &Inbox) {
         let mut connection: Option<Connection> = None;
         loop {
             let Some(work) = self.wait() else { return };
             let result = match &connection {
-                Some(open) => self.checkpoint(open, work),
+                Some(open) => self.checkpoint(open, work, writer),
                 None => file::open_checkpointer(path).and_then(|opened| {
-                    let result = self.checkpoint(&opened, work);
+                    let result = self.checkpoint(&opened, work, writer);
                     connection = Some(opened);
                     result
                 }),
@@ -102,7 +108,7 @@ impl Checkpoints {
         }
     }
 
-    fn checkpoint(&self, connection: &Connection, work: Work) -> rusqlite::Result<()> {
+    fn checkpoint(&self, connection: &Connection, work: Work, writer: &Inbox) -> rusqlite::Result<()> {
         match work {
             Work::Move { round } => {
                 // While it works the log grows; each time less, as there is less to do.
@@ -123,6 +129,15 @@ impl Checkpoints {
                 self.state().dirty = false;
                 // Busy is no error: there is always another idle moment.
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+                let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+                let free = number("PRAGMA freelist_count")?;
+                if free > FREE_PAGES && free > number("PRAGMA page_count")? / 8 {
+                    // What comes of it is seen when nothing happens the next time.
+                    writer.push(Request::Change(
+                        Box::new(|connection| Ok(give_back(connection)?)),
+                        oneshot::channel().0,
+                    ));
+                }
             }
         }
         Ok(())
@@ -133,6 +148,14 @@ impl Checkpoints {
 enum Work {
     Move { round: u64 },
     Cut,
+}
+
+/// Makes the file smaller by some of its free pages.
+fn give_back(connection: &Connection) -> rusqlite::Result<()> {
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_TO_GIVE_BACK})"))?;
+    let mut pages = vacuum.query([])?;
+    while pages.next()?.is_some() {}
+    Ok(())
 }
 
 /// Moves what it can; how many pages of the log are in the file then.

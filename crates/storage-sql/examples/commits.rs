@@ -4,7 +4,7 @@
 //! with so many in flight at a time. Prints commits a second, CPU a commit and the size of the file.
 //!
 //! Options: `--workflows N`, `--in-flight N` (all of 1, 16, 64, 256 otherwise), `--page-size N`, `--directory PATH`,
-//! `--keep` (one file for all runs, kept).
+//! `--keep` (one file for all runs, kept), `--look-up` (asks for each workflow before it is written, as a start does).
 
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,7 @@ struct Options {
     page_size: u32,
     directory: PathBuf,
     keep: bool,
+    look_up: bool,
 }
 
 fn options() -> Options {
@@ -35,6 +36,7 @@ fn options() -> Options {
         page_size: 4096,
         directory: std::env::temp_dir(),
         keep: false,
+        look_up: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -45,6 +47,7 @@ fn options() -> Options {
             "--page-size" => options.page_size = value().parse().expect("a number"),
             "--directory" => options.directory = value().into(),
             "--keep" => options.keep = true,
+            "--look-up" => options.look_up = true,
             other => panic!("unknown option {other}"),
         }
     }
@@ -78,6 +81,7 @@ async fn run(path: &Path, options: &Options, in_flight: u64, base: u64, workflow
     }
     let size_before = std::fs::metadata(path).map_or(0, |file| file.len());
     let epochs: Arc<[u64]> = epochs.into();
+    let look_up = options.look_up;
     let next = Arc::new(AtomicU64::new(base));
     let (begun, cpu_before) = (Instant::now(), cpu_nanos());
     let tasks: Vec<_> = (0..in_flight)
@@ -89,7 +93,7 @@ async fn run(path: &Path, options: &Options, in_flight: u64, base: u64, workflow
                     if number >= base + workflows {
                         return;
                     }
-                    workflow(&store, &epochs, number).await;
+                    workflow(&store, &epochs, number, look_up).await;
                 }
             })
         })
@@ -113,7 +117,7 @@ async fn run(path: &Path, options: &Options, in_flight: u64, base: u64, workflow
     );
 }
 
-async fn workflow(store: &SqliteStore, epochs: &[u64], number: u64) {
+async fn workflow(store: &SqliteStore, epochs: &[u64], number: u64, look_up: bool) {
     let started = 1_700_000_000_000_000_000 + number as i64 * 1_000_000;
     // Ids of workflows come in no order.
     let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -124,6 +128,9 @@ async fn workflow(store: &SqliteStore, epochs: &[u64], number: u64) {
     let run = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
     let key = entity.run(run);
     let shard = entity.shard(store.shards());
+    if look_up {
+        assert_eq!(store.load_latest(&entity).await, Ok(None));
+    }
     for step in 0..COMMITS {
         let write = step_of(&key, step, started);
         let commit = Commit { shard, epoch: epochs[shard as usize], runs: vec![write], ..Commit::default() };

@@ -16,13 +16,14 @@ mod writer;
 
 pub use file::OpenError;
 
+use crate::encoding::entity_hash;
 use crate::prepared::PreparedCommit;
 use async_trait::async_trait;
 use bytes::Bytes;
 use checkpoint::Checkpoints;
 use file::{FileLock, Found};
 use inbox::{Change, Inbox, Request};
-use readers::{Readers, closed};
+use readers::{Probe, Readers, closed};
 use rusqlite::ErrorCode;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,6 +79,7 @@ pub struct SqliteStore {
     inbox: Arc<Inbox>,
     checkpoints: Arc<Checkpoints>,
     readers: Readers,
+    probe: Probe,
     #[cfg(test)]
     faults: Arc<writer::tests::SyncFaults>,
     open: Mutex<Option<Open>>,
@@ -153,6 +155,7 @@ impl SqliteStore {
         let (readers, mut others) =
             Readers::start(path, options.readers).map_err(|error| failed(error.to_string()))?;
         others.push(checkpointer);
+        let probe = Probe::open(path).map_err(|error| failed(error.to_string()))?;
         let open = Mutex::new(Some(Open { writer, others, lock }));
         Ok(SqliteStore {
             shards,
@@ -160,6 +163,7 @@ impl SqliteStore {
             inbox,
             checkpoints,
             readers,
+            probe,
             #[cfg(test)]
             faults,
             open,
@@ -180,6 +184,7 @@ impl SqliteStore {
         self.inbox.close();
         self.readers.close();
         self.checkpoints.close();
+        self.probe.close();
         self.open.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -260,6 +265,9 @@ impl Store for SqliteStore {
     }
 
     async fn load_latest(&self, entity: &EntityKey) -> Result<Option<StoredRun>, StoreError> {
+        if self.probe.has_no_run(entity_hash(entity)) {
+            return Ok(None);
+        }
         let entity = entity.clone();
         self.readers.read(move |connection| read::load(connection, &entity, None)).await
     }

@@ -127,7 +127,6 @@ impl From<&Reject> for Told {
                 &details::ActivityExecutionAlreadyStartedFailure {
                     start_request_id: start_request_id.clone(),
                     run_id: run_id.to_string(),
-                    ..Default::default()
                 },
             ),
             Reject::AlreadyExists(_) => Told::bare(Code::AlreadyExists, message),

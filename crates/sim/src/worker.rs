@@ -104,7 +104,8 @@ fn check_task(world: &World, task: &StartedWorkflowTask, events: &[HistoryEvent]
     let expected: Vec<i64> = (first..=last).collect();
     let given: Vec<i64> = events.iter().map(|event| event.event_id).collect();
     // A batch that begins earlier is given whole.
-    if !given.ends_with(&expected) && !(whole && given.len() as i64 == last) {
+    let complete = whole && given.len() as i64 == last;
+    if !complete && !given.ends_with(&expected) {
         world
             .board
             .violation(format!("{key}: a worker got the events {given:?}, and should have got {expected:?}"));

@@ -19,9 +19,7 @@ pub fn message(
 ) -> Result<Decision, Reject> {
     match &envelope.body.content {
         Some(Content::StartChild(start)) => child_start::apply(entity, runs.current, start, env),
-        Some(Content::ChildMayBegin(_)) => {
-            Ok(on(entity, runs.named, env, |step, env| child_start::may_begin(step, env)))
-        }
+        Some(Content::ChildMayBegin(_)) => Ok(on(entity, runs.named, env, child_start::may_begin)),
         Some(Content::ParentClosed(closed)) => Ok(on(entity, runs.current, env, |step, env| {
             child_start::parent_closed(step, &envelope.from, closed, env);
         })),

@@ -30,7 +30,7 @@ async fn a_query_is_answered_by_a_worker_also_when_the_run_is_closed() {
     let task = world.poll().await;
     assert_eq!(task.query.as_ref().unwrap().query_type, "state");
     assert_eq!(task.started_event_id, 0);
-    assert!(!task.history.is_empty());
+    assert!(task.history.is_some_and(|history| !history.is_empty()));
     let answer = RespondQueryTaskCompletedRequest {
         task_token: task.task_token,
         completed_type: QueryResultType::Answered as i32,

@@ -177,8 +177,8 @@ pub fn within<T>(message: T, time: Duration) -> Request<T> {
     request
 }
 
-pub fn events(encoded: Bytes) -> Vec<HistoryEvent> {
-    History::decode(encoded).expect("a history").events
+pub fn events(encoded: Option<Bytes>) -> Vec<HistoryEvent> {
+    History::decode(encoded.unwrap_or_default()).expect("a history").events
 }
 
 pub fn types(events: &[HistoryEvent]) -> Vec<EventType> {

@@ -48,7 +48,7 @@ pub fn id(update: &Update) -> &str {
 
 /// Whether the run can answer for this update, open or not.
 pub fn is_told(run: &Run, id: &str) -> bool {
-    run.updates.get(id).is_some_and(|row| row.accepted_event_id != 0 || run.is_open())
+    run.updates.get(id).is_some_and(|row| row.completed_event_id != 0 || run.is_open())
         || run.volatile.updates.iter().any(|update| update.id == id)
 }
 

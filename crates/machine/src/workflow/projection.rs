@@ -375,6 +375,9 @@ fn start(run: &mut Run, a: &WorkflowExecutionStartedEventAttributes, time: Time)
     core.versioning_override.clone_from(&a.versioning_override);
     run.attributes =
         Arc::new(AttributesRow { memo: a.memo.clone(), search_attributes: a.search_attributes.clone() });
+    if let Some(points) = &a.prev_auto_reset_points {
+        run.reset_points = Arc::new(ResetPointsRow { points: points.points.clone() });
+    }
     let request_id = run.start.request_id.clone();
     let event_type = EventType::WorkflowExecutionStarted as i32;
     let row = RequestIdRow { request_id: request_id.clone(), event_type, event_id: 1 };
@@ -411,6 +414,8 @@ pub fn derived(run: &Run) -> Run {
     let mut told = Run::new(run.id, StartRow::default(), AttributesRow::default());
     let core = &run.core;
     told.core = CoreRow {
+        // It may end while the run is paused, and then no workflow task tells so.
+        backoff_until: if core.pause.is_some() { 0 } else { core.backoff_until },
         transitions: 0,
         sticky: None,
         close_attempted: false,

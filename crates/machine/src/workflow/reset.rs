@@ -26,7 +26,7 @@ use steadfast_api::v1::history::{
     ActivityTaskFailedEventAttributes, HistoryEvent,
     WorkflowExecutionUpdateAdmittedEventAttributes as Admitted, WorkflowTaskFailedEventAttributes,
 };
-use steadfast_api::v1::workflow::{PostResetOperation, post_reset_operation::Variant};
+use steadfast_api::v1::workflow::{PostResetOperation, ResetPointInfo, post_reset_operation::Variant};
 use uuid::Uuid;
 
 const SERVICE: &str = "history-service";
@@ -135,10 +135,16 @@ fn prefix(base: &Run, finish_event_id: i64, env: &Env<'_>) -> Result<Vec<History
 fn rebuild(entity: &EntityKey, base: &Run, id: Uuid, prefix: &[HistoryEvent], env: &Env<'_>) -> Step {
     let mut run = projection::fold(id, &base.start, prefix, env.limits);
     let last = run.core.next_event_id - 1;
-    let own = base.id.to_string();
-    let points = base.reset_points.points.iter();
-    let kept = points.filter(|point| point.run_id != own || point.first_workflow_task_completed_id <= last);
-    run.reset_points = ResetPointsRow { points: kept.cloned().collect() }.into();
+    // The points of the shared events are those of the run that they came from.
+    let known = |point: &ResetPointInfo| {
+        let same = |other: &&ResetPointInfo| {
+            other.build_id == point.build_id
+                && other.binary_checksum == point.binary_checksum
+                && other.first_workflow_task_completed_id == point.first_workflow_task_completed_id
+        };
+        base.reset_points.points.iter().find(same).unwrap_or(point).clone()
+    };
+    run.reset_points = ResetPointsRow { points: run.reset_points.points.iter().map(known).collect() }.into();
     let core = &mut run.core;
     core.original_start_time = match base.core.original_start_time {
         0 => base.core.start_time,

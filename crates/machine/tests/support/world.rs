@@ -119,7 +119,13 @@ impl World {
         let mut line = Line::parse(first)?;
         let output = input::execute(self, &mut line, below)?;
         line.end()?;
+        super::check::check(self);
         Ok(output)
+    }
+
+    /// All runs there are, of each entity from the oldest on.
+    pub fn runs(&self) -> impl Iterator<Item = (&EntityKey, Vec<&Run>)> {
+        self.entities.iter().map(|(entity, runs)| (entity, runs.values().map(|stored| &stored.run).collect()))
     }
 
     /// The entity of a workflow id, which may name its namespace.

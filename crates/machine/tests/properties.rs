@@ -24,6 +24,12 @@ fn command() -> impl Strategy<Value = String> {
         4 => (n.clone(), one_of(&["0s", "1s", "5s", "5s", "30s"])).prop_map(|(n, wait)| format!("timer t{n} {wait}")),
         2 => n.clone().prop_map(|n| format!("cancel-timer t{n}")),
         2 => (5..14).prop_map(|id| format!("cancel-activity {id}")),
+        3 => (0..2, one_of(&["", " policy=abandon", " policy=cancel", " retry=1s,2,10s,2"]))
+            .prop_map(|(n, more)| format!("child c{n}{more}")),
+        2 => one_of(&[
+            "signal-external c0", "signal-external w", "signal-external c1 child-only", "cancel-external c0",
+            "cancel-external c1 child-only",
+        ]),
         1 => one_of(&["marker m", "search Kind=a", "search Kind=", "memo k=v", "memo k="]),
         3 => (one_of(&["accept", "reject", "respond"]), n).prop_map(|(verb, n)| format!("{verb} u{n}")),
         2 => one_of(&["done", "done result=r", "failed", "canceled", "continue", "continue backoff=5s"]),
@@ -66,6 +72,12 @@ fn block() -> impl Strategy<Value = Vec<String>> {
     prop_oneof![
         8 => outside.prop_map(|line| vec![line]),
         8 => Just(vec!["poll w".to_owned()]),
+        6 => one_of(&["deliver", "deliver", "deliver all", "deliver twice"]).prop_map(|line| vec![line]),
+        4 => (0..2, one_of(&["poll c", "terminate c", "signal c", "start c"])).prop_map(|(n, line)| {
+            vec![format!("{line}{n}{}", if line.starts_with("signal") { " s" } else { "" })]
+        }),
+        2 => (0..2, one_of(&["done", "failed", "continue"]))
+            .prop_map(|(n, end)| vec![format!("complete c{n}"), end]),
         8 => (complete, prop::collection::vec(command(), 0..4)).prop_map(|(how, commands)| {
             std::iter::once(format!("complete w{how}")).chain(commands).collect()
         }),

@@ -177,6 +177,13 @@ pub fn on_close(step: &mut Step, closing: &Closing, retry_state: RetryState) {
         return;
     }
     let children: Vec<Arc<ChildRow>> = step.run.children.values().cloned().collect();
+    if !step.run.core.reset_run_id.is_empty() {
+        // Closed by its reset: the children go on with the new run, which asks for those anew that are not started.
+        for row in children.iter().filter(|row| row.run_id.is_empty()) {
+            step.withdraw(row.message);
+        }
+        return;
+    }
     for row in children {
         part_with(step, &row);
     }

@@ -41,11 +41,10 @@ pub fn message(
 /// The run that waits for a child: the one that started it, or the one that it was reset to.
 fn waiting_parent(runs: Runs<'_>) -> Option<&Run> {
     let named = runs.named?;
-    let reset_to = &named.core.reset_run_id;
-    match runs.current {
-        Some(current) if !named.is_open() && *reset_to == current.id.to_string() => Some(current),
-        _ => Some(named),
-    }
+    // Whoever was reset from this run, or from one that was, shares the beginning of its history.
+    let shares = |current: &&Run| current.core.ancestry.iter().any(|part| part.branch == named.core.branch);
+    let current = runs.current.filter(|_| !named.is_open()).filter(shares);
+    Some(current.unwrap_or(named))
 }
 
 /// What the message does to an open run; nothing, where there is none.

@@ -28,6 +28,7 @@ pub mod projection;
 mod query;
 pub mod reply;
 pub mod reset;
+mod reset_messages;
 mod reset_points;
 pub mod retry;
 pub mod rows;

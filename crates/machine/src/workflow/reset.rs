@@ -10,17 +10,14 @@ use super::reply::WorkflowReply;
 use super::rows::{ActivityRow, BranchRow, ResetPointsRow, WorkflowTaskRow};
 use super::state::Run;
 use super::step::Step;
-use super::{Runs, activity, close, options, projection, task, task_start};
+use super::{Runs, activity, close, options, projection, reset_messages, task, task_start};
 use crate::decision::Decision;
 use crate::env::Env;
 use crate::key::EntityKey;
 use crate::reject::Reject;
 use prost::Message as _;
 use std::collections::BTreeMap;
-use steadfast_api::v1::enums::{
-    RetryState, UpdateAdmittedEventOrigin, WorkflowExecutionStatus as Status,
-    WorkflowTaskFailedCause as Cause,
-};
+use steadfast_api::v1::enums::{RetryState, UpdateAdmittedEventOrigin, WorkflowTaskFailedCause as Cause};
 use steadfast_api::v1::failure::{Failure, ResetWorkflowFailureInfo, failure::FailureInfo};
 use steadfast_api::v1::history::{
     ActivityTaskFailedEventAttributes, HistoryEvent,
@@ -78,6 +75,7 @@ pub fn apply(
     for event in &later {
         reapply(&mut step, event, reset, env);
     }
+    reset_messages::send_again(&mut step, base, &prefix, env);
     for (new, mask) in operations {
         options::change(&mut step, &new, &mask, &reset.identity, env)?;
     }
@@ -289,9 +287,4 @@ fn reapplied(step: &Step, attributes: &Attributes, reset: &Reset) -> Option<Attr
         ChildWorkflowExecutionTerminatedEventAttributes(a) => child(a.initiated_event_id),
         _ => None,
     }
-}
-
-/// Whether the run closed because it was reset: then its children stay, and its parent hears nothing.
-pub fn closes_by_reset(run: &Run) -> bool {
-    run.status() == Status::Terminated && !run.core.reset_run_id.is_empty()
 }

@@ -13,7 +13,7 @@ use super::events::Attributes;
 use super::message::{ChildClosed, ChildMayBegin, ChildStarted, Content, ParentClosed, StartChild};
 use super::rows::{ChildRow, ParentRow};
 use super::step::Step;
-use super::{reset, task};
+use super::task;
 use crate::env::Env;
 use crate::key::{EntityKey, RunKey};
 use crate::reject::Reject;
@@ -173,14 +173,11 @@ fn end(row: &ChildRow, closed: &ChildClosed) -> Attributes {
 /// A run closed: its children get what their parent close policy says, its parent hears of the end of a chain. A run
 /// that was reset hands both on.
 pub fn on_close(step: &mut Step, closing: &Closing, retry_state: RetryState) {
-    if reset::closes_by_reset(&step.run) {
-        return;
-    }
     let children: Vec<Arc<ChildRow>> = step.run.children.values().cloned().collect();
     if !step.run.core.reset_run_id.is_empty() {
         // Closed by its reset: the children go on with the new run, which asks for those anew that are not started.
-        for row in children.iter().filter(|row| row.run_id.is_empty()) {
-            step.withdraw(row.message);
+        for row in children.iter().filter(|row| row.run_id.is_empty() && row.message > 0) {
+            step.withdraw(row.message - 1);
         }
         return;
     }

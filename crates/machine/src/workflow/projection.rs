@@ -471,7 +471,7 @@ pub fn derived(run: &Run) -> Run {
         told.children.insert(row.initiated_event_id, Arc::new(row));
     }
     for row in run.externals.values() {
-        let row = ExternalRow { request_id: String::new(), ..(**row).clone() };
+        let row = ExternalRow { request_id: String::new(), namespace: String::new(), ..(**row).clone() };
         told.externals.insert(row.initiated_event_id, Arc::new(row));
     }
     // One that was only admitted may have been rejected since, without an event.

@@ -69,14 +69,19 @@ fn start_child(
         priority: activity::merged_priority(step.priority(), initiated.priority.as_ref()),
     });
     let message = step.send(EntityKey::workflow(row.namespace_id(), &row.workflow_id), "", content);
-    step.put_child(ChildRow { request_id, message, ..(*row).clone() });
+    step.put_child(ChildRow { request_id, message: message + 1, ..(*row).clone() });
 }
 
 /// The row of a request that is still without an answer.
 fn external(step: &Step, base: &Run, id: i64, env: &mut Env<'_>) -> Option<ExternalRow> {
     let row = step.run.externals.get(&id)?;
     let request_id = request_id(base.externals.get(&id).map(|row| row.request_id.as_str()), env);
-    Some(ExternalRow { request_id, ..(**row).clone() })
+    let mut row = ExternalRow { request_id, ..(**row).clone() };
+    if row.namespace.is_empty() {
+        // The event says nothing of the run's own namespace.
+        row.namespace = env.namespace.name().to_owned();
+    }
+    Some(row)
 }
 
 fn signal(

@@ -399,7 +399,8 @@ fn accept(step: &mut Step, id: &str, acceptance: Acceptance, env: &mut Env<'_>) 
         }
         None => return Err(unknown(step, id, "Acceptance")),
     };
-    let name = request.as_ref().and_then(|r| r.input.as_ref()).map(|input| input.name.clone());
+    let told = step.run.updates.get(id).map(|row| row.name.clone());
+    let name = request.as_ref().and_then(|r| r.input.as_ref()).map(|input| input.name.clone()).or(told);
     let accepted_event_id = step.write(
         env,
         Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(

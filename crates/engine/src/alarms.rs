@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;
 use steadfast_machine::duration::{MINUTE, SECOND};
+use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::{AnyInput, Reject, RunKey, Time};
 use tokio::sync::Notify;
 
@@ -115,6 +116,7 @@ pub async fn run(engine: Engine) {
 async fn wake(engine: Engine, key: RunKey) {
     let alarm = AnyInput::alarm(key.entity.kind, key.run);
     match engine.apply(key.entity.clone(), alarm).await {
+        Err(_) if is_planted(Planted::AlarmNotRetried) => {}
         Err(Failure::Unavailable(_) | Failure::Reject(Reject::ResourceExhausted { .. })) => {
             engine.inner.alarms.again(&key, engine.now().plus(AGAIN));
         }

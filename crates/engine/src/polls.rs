@@ -9,6 +9,7 @@ use std::time::Instant;
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_api::v1::query::WorkflowQuery;
 use steadfast_machine::decision::QueryTask;
+use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
 use steadfast_machine::{CallerId, QueueKey, Reject, Reply, RunKey};
 
@@ -129,7 +130,11 @@ impl Engine {
         let (entity, key) = (task.run.entity.clone(), task.key.clone());
         match self.apply(entity, input).await {
             Ok(Reply::Workflow(reply)) => {
-                taken.settle();
+                if is_planted(Planted::DispatchTwice) {
+                    drop(taken);
+                } else {
+                    taken.settle();
+                }
                 Ok(Some(*reply))
             }
             // Stale, or its run is gone: nobody wants it any more.

@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard};
 use steadfast_api::v1::history::History;
 use steadfast_machine::any;
 use steadfast_machine::env::Fetched;
+use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::standalone_activity;
 use steadfast_machine::workflow::Needs;
 use steadfast_machine::workflow::input::{Input, StartActivity, StartWorkflowTask, What};
@@ -358,7 +359,8 @@ impl Engine {
     }
 
     /// Commits, and acts on it. False if what memory held had to be dropped.
-    async fn finish(&self, key: &EntityKey, entity: &mut Entity, turn: Turn) -> bool {
+    async fn finish(&self, key: &EntityKey, entity: &mut Entity, mut turn: Turn) -> bool {
+        turn.planted_replies();
         let outcome = if turn.transaction.durable() {
             let shard = key.shard(self.inner.store.shards());
             let epoch = self.inner.epochs[shard as usize];
@@ -385,7 +387,9 @@ impl Engine {
                     _ => Failure::lost(),
                 };
                 self.forget_callers(entity);
-                *entity = Entity::default();
+                if !is_planted(Planted::MemoryKept) {
+                    *entity = Entity::default();
+                }
                 if matches!(outcome, Outcome::Unknown(_)) {
                     self.recover(key, &turn);
                 }
@@ -422,7 +426,9 @@ impl Engine {
         for (id, changed) in std::mem::take(&mut transaction.runs) {
             let run_key = key.run(id);
             let (alarm, stored) = changed.alarm();
-            self.inner.alarms.put(&run_key, alarm, stored);
+            if !is_planted(Planted::AlarmNotArmed) {
+                self.inner.alarms.put(&run_key, alarm, stored);
+            }
             let news = !changed.batches.is_empty() || changed.run.is_none() || changed.durable;
             listed |= changed.visibility || changed.run.is_none();
             entity.install(id, changed.run, &changed.batches);
@@ -502,6 +508,21 @@ struct Turn {
 }
 
 impl Turn {
+    /// Only for the simulator's tests: replies that leave too early.
+    fn planted_replies(&mut self) {
+        let all = is_planted(Planted::AcknowledgeBeforeCommit);
+        if !all && !is_planted(Planted::RefuseBeforeCommit) {
+            return;
+        }
+        for (reply, answer) in &mut self.replies {
+            if (all || answer.is_err())
+                && let Some(reply) = reply.take()
+            {
+                let _ = reply.send(answer.clone());
+            }
+        }
+    }
+
     fn fail(self, engine: &Engine, key: &EntityKey, failure: Failure) {
         let _ = key;
         for (reply, answer) in self.replies {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_machine::decision::QueryTask;
+use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::{
     Answer, AnyRun, Batch, Decision, EntityKey, Message, RowKey, RunKey, Task, TaskKey, Time,
 };
@@ -116,6 +117,7 @@ impl Transaction {
             tasks: self
                 .tasks_finished
                 .iter()
+                .filter(|_| !is_planted(Planted::TaskRowKept))
                 .map(|task| TaskChange::Finish(task.clone()))
                 .chain(self.tasks_added.values().filter(|task| task.stored).cloned().map(TaskChange::Add))
                 .collect(),

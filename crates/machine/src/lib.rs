@@ -14,6 +14,7 @@ pub mod duration;
 pub mod env;
 pub mod key;
 pub mod limits;
+pub mod planted;
 pub mod reject;
 pub mod standalone_activity;
 pub mod workflow;

@@ -15,7 +15,7 @@ use steadfast_engine::Failure;
 use steadfast_machine::duration::SECOND;
 use steadfast_machine::workflow::input::*;
 use steadfast_machine::workflow::reply::WorkflowReply;
-use steadfast_machine::{EntityKey, Reply};
+use steadfast_machine::{EntityKey, Reject, Reply};
 use uuid::Uuid;
 
 pub fn payloads(text: &str) -> Payloads {
@@ -127,6 +127,13 @@ async fn start(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
     let input = Input::current(What::Start(Box::new(start)));
     let answer = insist(world, random, key, input).await;
     world.board.note(format_args!("{} {request_id}: {}", key.id, brief(&answer)));
+    if let Some(Err(Failure::Reject(Reject::AlreadyStarted { run_id, .. }))) = &answer
+        && world.disk.run(&key.run(*run_id)).is_none()
+    {
+        world
+            .board
+            .violation(format!("{}: a start was refused because of {run_id}, which is not stored", key.id));
+    }
     let Some(Ok(Reply::Workflow(reply))) = answer else { return };
     let WorkflowReply::Started(started) = *reply else { return };
     if started.started {

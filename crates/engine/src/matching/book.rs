@@ -4,6 +4,7 @@ use super::{Handed, PollerView, QueueView, Reserved};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use steadfast_machine::decision::QueryTask;
+use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::{CallerId, Task, TaskKey, Time};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -81,7 +82,9 @@ impl Book {
         if count > 0 {
             self.unread = true;
             // They may be older than what was read last.
-            self.read_to = None;
+            if !is_planted(Planted::BacklogPassedOver) {
+                self.read_to = None;
+            }
         }
     }
 

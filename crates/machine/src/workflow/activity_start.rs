@@ -9,11 +9,12 @@ use super::{task, task_start};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::{QueueType, Time};
+use crate::planted::{Planted, is_planted};
 
 pub fn apply(step: &mut Step, start: &StartActivity, env: &mut Env<'_>) -> Reply {
     let row = step.run.activities.get(&start.scheduled_event_id).cloned();
     let Some(row) = row.filter(|_| step.run.is_open()) else { return Reply::Stale };
-    if row.started_time != 0 {
+    if row.started_time != 0 && !is_planted(Planted::DispatchTwice) {
         let again = row.request_id == start.request_id && !start.request_id.is_empty();
         return if again { WorkflowReply::Activity(started(step, &row)).into() } else { Reply::Stale };
     }

@@ -6,6 +6,7 @@ use super::step::Step;
 use super::task;
 use crate::decision::Reply;
 use crate::env::Env;
+use crate::planted::{Planted, is_planted};
 use crate::reject::Reject;
 use steadfast_api::v1::common::WorkflowExecution;
 use steadfast_api::v1::history::WorkflowExecutionSignaledEventAttributes;
@@ -25,7 +26,9 @@ pub fn apply(step: &mut Step, signal: &Signal, env: &mut Env<'_>) -> Result<Repl
 
 /// The same request again. Looked at before anything else, so that a retry succeeds also when the run has closed.
 pub fn is_repeated(step: &Step, signal: &Signal) -> bool {
-    !signal.request_id.is_empty() && step.run.signal_ids.contains(&signal.request_id)
+    !is_planted(Planted::SignalTwice)
+        && !signal.request_id.is_empty()
+        && step.run.signal_ids.contains(&signal.request_id)
 }
 
 pub fn check(step: &Step, env: &Env<'_>) -> Result<(), Reject> {

@@ -8,6 +8,7 @@ use super::{close, completion, failure, payload, task, task_start};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::Time;
+use crate::planted::{Planted, is_planted};
 use crate::reject::Reject;
 use steadfast_api::v1::common::SearchAttributes;
 use steadfast_api::v1::enums::{TimeoutType, WorkflowTaskFailedCause as Cause};
@@ -52,6 +53,9 @@ pub fn fail(
             ..WorkflowTaskFailedEventAttributes::default()
         };
         step.write(env, Attributes::WorkflowTaskFailedEventAttributes(attributes));
+    }
+    if is_planted(Planted::BufferLost) {
+        step.drop_all_buffered();
     }
     count_attempt(step, &row);
     if step.flush() || cause == Cause::ResetWorkflow {

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 /// A query is refused early when nobody polled its queue for so long.
 const QUERY_POLLER_MEMORY: Duration = Duration::from_secs(20);
 
-#[derive(Default)]
 pub struct Callers {
     next: AtomicU64,
     waiting: Mutex<HashMap<CallerId, Waiting>>,
@@ -30,8 +29,13 @@ struct Waiting {
 }
 
 impl Callers {
+    /// Names begin at random: an answer to a query of an earlier process must not find a caller of this one.
+    pub fn new(first: u64) -> Callers {
+        Callers { next: AtomicU64::new(first), waiting: Mutex::default() }
+    }
+
     pub fn next(&self) -> CallerId {
-        CallerId(self.next.fetch_add(1, Ordering::Relaxed) + 1)
+        CallerId(self.next.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
     }
 
     fn register(&self, caller: CallerId) -> oneshot::Receiver<Result<Reply, Failure>> {

@@ -96,15 +96,17 @@ impl Engine {
         for (queue, count) in store.backlogs().await? {
             matching.restore(&queue, count);
         }
+        let ids = EngineIds::new(config.seed);
+        let callers = Callers::new(steadfast_machine::Ids::random(&mut ids.source()));
         let inner = Arc::new(Inner {
-            ids: EngineIds::new(config.seed),
+            ids,
             limits: config.limits,
             namespaces,
             mailboxes: Mailboxes::new(config.cache_bytes),
             matching,
             alarms: Alarms::default(),
             outbox: Outbox::default(),
-            callers: Callers::default(),
+            callers,
             watches: Watches::default(),
             epochs,
             shutdown: tokio_watch::Sender::new(false),

@@ -7,6 +7,7 @@ use prost::Message as _;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
+use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::message::{Body, Content, Delivered, Envelope};
 use steadfast_machine::workflow::reply::WorkflowReply;
@@ -68,6 +69,9 @@ pub async fn restore(engine: Engine) {
 impl Engine {
     /// Sends a message that is stored.
     pub(crate) fn post(&self, message: Message) {
+        if is_planted(Planted::MessageDropped) {
+            return;
+        }
         let line = (message.from.clone(), message.to.clone());
         if self.inner.outbox.add(message) {
             let engine = self.clone();

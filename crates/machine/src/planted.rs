@@ -29,10 +29,12 @@ pub enum Planted {
     SignalTwice,
     /// After such a commit a queue does not look again at what it has passed.
     BacklogPassedOver,
+    /// Messages to other runs are not sent.
+    MessageDropped,
 }
 
 impl Planted {
-    pub const ALL: [Planted; 12] = [
+    pub const ALL: [Planted; 13] = [
         Planted::AcknowledgeBeforeCommit,
         Planted::RefuseBeforeCommit,
         Planted::AlarmNotArmed,
@@ -45,6 +47,7 @@ impl Planted {
         Planted::MemoryKept,
         Planted::SignalTwice,
         Planted::BacklogPassedOver,
+        Planted::MessageDropped,
     ];
 }
 

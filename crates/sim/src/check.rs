@@ -32,6 +32,9 @@ pub fn unsettled(world: &World) -> Vec<String> {
                 run.buffered.len()
             ));
         }
+        if !run.externals.is_empty() || run.children.values().any(|child| child.run_id.is_empty()) {
+            why.push(format!("{key}: signals, cancel requests or starts of children have no end"));
+        }
         if run.core.backoff_until != 0 {
             why.push(format!("{key}: it waits for its first task"));
         }
@@ -124,9 +127,42 @@ fn acknowledged(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEve
             broken(format!("{key}: {id} was told as completed, and is {count} times in its history"));
         }
     }
+    external_signals(world, histories);
     for key in &ledger.closed {
         if histories.get(key).is_none_or(|(run, _)| run.is_open()) {
             broken(format!("{key}: it was told to be closed, and is not"));
+        }
+    }
+}
+
+/// A signal to another workflow of which its sender was told that it arrived is there once.
+fn external_signals(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEvent>)>) {
+    for (key, (_, history)) in histories {
+        for event in history {
+            let Some(Event::ExternalWorkflowExecutionSignaledEventAttributes(told)) = &event.attributes
+            else {
+                continue;
+            };
+            let sent =
+                history.get(told.initiated_event_id as usize - 1).and_then(|event| event.attributes.as_ref());
+            let Some(Event::SignalExternalWorkflowExecutionInitiatedEventAttributes(sent)) = sent else {
+                world.board.violation(format!("{key}: event {} is about nothing", event.event_id));
+                continue;
+            };
+            let arrived: usize = histories
+                .values()
+                .map(|(_, history)| {
+                    count(history, |event| match event {
+                        Event::WorkflowExecutionSignaledEventAttributes(signal) => {
+                            signal.signal_name == sent.signal_name
+                        }
+                        _ => false,
+                    })
+                })
+                .sum();
+            if arrived != 1 {
+                world.board.violation(format!("{key}: {} arrived {arrived} times", sent.signal_name));
+            }
         }
     }
 }

@@ -33,17 +33,27 @@ pub async fn run(world: Arc<World>, mut random: Random) {
         tokio::time::sleep(random.millis(0, longest)).await;
         let workflow = format!("w{}", random.below(world.knobs.workflow_ids));
         let key = world.key(&workflow);
-        match random.below(100) {
-            0..30 => start(&world, &mut random, &key).await,
-            30..55 => signal(&world, &mut random, &key).await,
-            55..62 => signal_with_start(&world, &mut random, &key).await,
-            62..70 => query(&world, &mut random, &key).await,
-            70..82 => update(&world, &mut random, &key).await,
-            82..85 => terminate(&world, &mut random, &key).await,
-            85..88 => cancel(&world, &mut random, &key).await,
-            88..96 => read(&world, &mut random, &key).await,
-            _ => compare(&world, &mut random, &key).await,
+        if random.percent(25) {
+            // At the same moment: the engine decides both in one turn.
+            let mut other = random.fork();
+            tokio::join!(one(&world, &mut random, &key), one(&world, &mut other, &key));
+        } else {
+            one(&world, &mut random, &key).await;
         }
+    }
+}
+
+async fn one(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
+    match random.below(100) {
+        0..30 => start(world, random, key).await,
+        30..55 => signal(world, random, key).await,
+        55..62 => signal_with_start(world, random, key).await,
+        62..70 => query(world, random, key).await,
+        70..82 => update(world, random, key).await,
+        82..85 => terminate(world, random, key).await,
+        85..88 => cancel(world, random, key).await,
+        88..96 => read(world, random, key).await,
+        _ => compare(world, random, key).await,
     }
 }
 

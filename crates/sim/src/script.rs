@@ -8,10 +8,11 @@ use steadfast_api::v1::command::{
     CancelTimerCommandAttributes, CompleteWorkflowExecutionCommandAttributes,
     FailWorkflowExecutionCommandAttributes, RecordMarkerCommandAttributes,
     RequestCancelActivityTaskCommandAttributes, ScheduleActivityTaskCommandAttributes,
+    SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
     StartTimerCommandAttributes,
 };
 use steadfast_api::v1::command::{Command, command::Attributes};
-use steadfast_api::v1::common::{ActivityType, RetryPolicy};
+use steadfast_api::v1::common::{ActivityType, RetryPolicy, WorkflowExecution, WorkflowType};
 use steadfast_api::v1::enums::CommandType;
 use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::protocol::Message;
@@ -68,7 +69,9 @@ pub fn decide(world: &World, random: &mut Random, key: &RunKey, task: &StartedWo
 
 fn one(world: &World, random: &mut Random, key: &RunKey, script: &mut Script) {
     match random.below(100) {
-        0..35 => script.commands.push(activity(world, random)),
+        0..6 => script.commands.push(child(world, random)),
+        6..12 => script.commands.push(signal_external(world, random)),
+        12..35 => script.commands.push(activity(world, random)),
         35..58 => {
             let id = world.name("timer-");
             world.ledger().timers.entry(key.run).or_default().push(id.clone());
@@ -108,6 +111,47 @@ fn one(world: &World, random: &mut Random, key: &RunKey, script: &mut Script) {
             }
         }
     }
+}
+
+/// A signal to another workflow, or to this one, or to one that is not there.
+fn signal_external(world: &World, random: &mut Random) -> Command {
+    let attributes = SignalExternalWorkflowExecutionCommandAttributes {
+        namespace: "default".into(),
+        execution: Some(WorkflowExecution {
+            workflow_id: format!("w{}", random.below(world.knobs.workflow_ids + 1)),
+            run_id: String::new(),
+        }),
+        signal_name: world.name("from-another-"),
+        ..SignalExternalWorkflowExecutionCommandAttributes::default()
+    };
+    command(
+        CommandType::SignalExternalWorkflowExecution,
+        Attributes::SignalExternalWorkflowExecutionCommandAttributes(attributes),
+    )
+}
+
+fn child(world: &World, random: &mut Random) -> Command {
+    use steadfast_api::v1::enums::ParentClosePolicy as Policy;
+    // Now and then an id that somebody else uses.
+    let workflow_id = match random.percent(20) {
+        true => format!("w{}", random.below(world.knobs.workflow_ids)),
+        false => world.name("child-"),
+    };
+    let attributes = StartChildWorkflowExecutionCommandAttributes {
+        namespace: "default".into(),
+        workflow_id,
+        workflow_type: Some(WorkflowType { name: "Flow".into() }),
+        task_queue: Some(TaskQueue { name: crate::world::QUEUE.into(), ..TaskQueue::default() }),
+        workflow_run_timeout: if random.percent(20) { duration(random.between(5, 60)) } else { None },
+        workflow_task_timeout: duration(10),
+        parent_close_policy: *random.pick(&[Policy::Terminate, Policy::Abandon, Policy::RequestCancel])
+            as i32,
+        ..StartChildWorkflowExecutionCommandAttributes::default()
+    };
+    command(
+        CommandType::StartChildWorkflowExecution,
+        Attributes::StartChildWorkflowExecutionCommandAttributes(attributes),
+    )
 }
 
 fn cancel_timer(timer_id: String) -> Command {

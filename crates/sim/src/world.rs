@@ -120,6 +120,8 @@ impl World {
                 }
                 Err(error) => {
                     self.board.note(format_args!("a process does not start: {error}"));
+                    // What it asked for and did not wait for ends with it.
+                    life.end();
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }

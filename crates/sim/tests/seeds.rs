@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use steadfast_sim::{run, run_loud};
 
 /// Seeds of one test run.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1_000;
 
 fn from_environment() -> Option<u64> {
     std::env::var("STEADFAST_SEED").ok().and_then(|seed| seed.parse().ok())

@@ -369,9 +369,9 @@ pub async fn compare(world: &World, random: &mut Random, key: &EntityKey) {
     stored.attributes = Default::default();
     if held.core.task.as_ref().is_some_and(|task| task.speculative) {
         held.core.task = None;
-        held.core.sticky = stored.core.sticky.clone();
     }
-    // A speculative task that left no trace has used them up in memory only.
+    // A speculative task that left no trace has changed these in memory only.
+    held.core.sticky = stored.core.sticky.clone();
     held.core.stamps = stored.core.stamps;
     held.core.next_attempt = stored.core.next_attempt;
     let (held, stored) = (format!("{held:?}"), format!("{stored:?}"));

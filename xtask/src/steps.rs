@@ -114,17 +114,6 @@ const STEPS: &[Step] = &[
         ]),
     },
     Step {
-        name: "typescript",
-        what: "the official TypeScript SDK against the server",
-        node: Some("tests/typescript"),
-        python: None,
-        action: Action::Commands(&[
-            &["cargo", "build", "-p", "steadfast-cli", "--locked"],
-            &["npm", "--prefix", "tests/typescript", "run", "--silent", "check"],
-            &["npm", "--prefix", "tests/typescript", "run", "--silent", "test"],
-        ]),
-    },
-    Step {
         name: "go",
         what: "the official Go SDK against the server",
         node: None,

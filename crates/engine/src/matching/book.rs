@@ -4,7 +4,6 @@ use super::{Handed, PollerView, QueueView, Reserved};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use steadfast_machine::decision::QueryTask;
-use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::{CallerId, Task, TaskKey, Time};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -82,9 +81,7 @@ impl Book {
         if count > 0 {
             self.unread = true;
             // They may be older than what was read last.
-            if !is_planted(Planted::BacklogPassedOver) {
-                self.read_to = None;
-            }
+            self.read_to = None;
         }
     }
 
@@ -155,6 +152,21 @@ impl Book {
         let number = self.next_number;
         self.next_number += 1;
         self.waiters.push_front(Waiter { number, info: reserved.info, sender: reserved.sender });
+        // What came while it was reserved found nobody, and nobody else would hand it over.
+        self.serve();
+    }
+
+    /// Hands the tasks of the window to those who wait, as long as there are both.
+    fn serve(&mut self) {
+        while !self.window.is_empty() {
+            let Some(waiter) = self.next_waiter() else { break };
+            let Some((key, task)) = self.window.pop_first() else { break };
+            if let Err(Handed::Task(task)) = waiter.sender.send(Handed::Task(Box::new(task))) {
+                self.window.insert(key, *task);
+            } else {
+                self.dispatched.count();
+            }
+        }
     }
 
     pub fn paired(&mut self) {
@@ -227,15 +239,7 @@ impl Book {
             }
             self.window.insert(task.key.clone(), task);
         }
-        while !self.window.is_empty() {
-            let Some(waiter) = self.next_waiter() else { break };
-            let Some((key, task)) = self.window.pop_first() else { break };
-            if let Err(Handed::Task(task)) = waiter.sender.send(Handed::Task(Box::new(task))) {
-                self.window.insert(key, *task);
-            } else {
-                self.dispatched.count();
-            }
-        }
+        self.serve();
         let somebody_waits = self.waiters.iter().any(|waiter| !waiter.sender.is_closed());
         self.reading = self.unread && self.window.is_empty() && somebody_waits;
         self.reading

@@ -17,6 +17,12 @@ use tokio::time::Instant;
 /// A query is refused early when nobody polled its queue for so long.
 const QUERY_POLLER_MEMORY: Duration = Duration::from_secs(20);
 
+/// How long before its deadline such a query is refused, so that the refusal arrives.
+const QUERY_REFUSED_BEFORE: Duration = Duration::from_secs(1);
+
+/// With less time than that, a query still gets this much to come to its queue.
+const QUERY_SHORTEST: Duration = Duration::from_millis(100);
+
 pub struct Callers {
     next: AtomicU64,
     waiting: Mutex<HashMap<CallerId, Waiting>>,
@@ -55,6 +61,11 @@ impl Callers {
         let Some(waiting) = waiting.get_mut(&caller) else { return false };
         waiting.queue = Some(queue.clone());
         true
+    }
+
+    fn queue(&self, caller: CallerId) -> Option<QueueKey> {
+        let waiting = self.waiting.lock().expect("nothing panics while it holds this");
+        waiting.get(&caller)?.queue.clone()
     }
 
     fn forget(&self, caller: CallerId) -> Option<Option<QueueKey>> {
@@ -107,6 +118,33 @@ impl Engine {
                 Err(_) => Ok(None),
             },
             _ = shutdown.wait_for(|down| *down) => Err(Failure::stopping()),
+        }
+    }
+
+    /// The same for a query: one that waits in a queue that nobody polls is refused a little before its deadline.
+    pub async fn wait_for_query(
+        &self,
+        caller: CallerId,
+        key: EntityKey,
+        input: Input,
+        deadline: std::time::Instant,
+    ) -> Result<Option<Reply>, Failure> {
+        let now = Instant::now();
+        let early = Instant::from_std(deadline).checked_sub(QUERY_REFUSED_BEFORE).unwrap_or(now);
+        let early = early.max(now + QUERY_SHORTEST);
+        let answer = self.wait(caller, key, input, deadline);
+        tokio::pin!(answer);
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            () = tokio::time::sleep_until(early) => {}
+        }
+        match self.inner.callers.queue(caller) {
+            Some(queue) if !self.has_worker(&queue) => Err(Reject::FailedPrecondition(
+                "no poller seen for task queue recently, worker may be down".into(),
+            )
+            .into()),
+            _ => answer.await,
         }
     }
 

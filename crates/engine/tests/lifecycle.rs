@@ -1,6 +1,7 @@
 //! A workflow goes through the engine on the in-memory store: started, polled, completed, with an activity and a timer.
 
-use std::sync::Arc;
+mod support;
+
 use std::time::{Duration, Instant};
 use steadfast_api::v1::command::{Command, command::Attributes};
 use steadfast_api::v1::command::{
@@ -11,90 +12,9 @@ use steadfast_api::v1::common::ActivityType;
 use steadfast_api::v1::enums::{CommandType, EventType};
 use steadfast_api::v1::history::History;
 use steadfast_api::v1::taskqueue::TaskQueue;
-use steadfast_engine::{Config, Engine, NamespaceState, Poll, SystemClock, WorkflowTaskPoll};
+use steadfast_machine::QueueType;
 use steadfast_machine::workflow::input::*;
-use steadfast_machine::workflow::reply::{StartedWorkflowTask, WorkflowReply};
-use steadfast_machine::{EntityKey, QueueKey, QueueType, Reply};
-use steadfast_storage::MemoryStore;
-use uuid::Uuid;
-
-struct Setup {
-    engine: Engine,
-    key: EntityKey,
-    namespace: Uuid,
-}
-
-async fn setup() -> Setup {
-    let engine = Engine::start(
-        Arc::new(MemoryStore::new(4, Uuid::from_u128(1))),
-        Arc::new(SystemClock),
-        Config::default(),
-    )
-    .await
-    .expect("an empty store opens");
-    let namespace = Uuid::from_u128(7);
-    engine.namespaces().register(NamespaceState::new(namespace, "default")).await.expect("it is new");
-    Setup { engine, key: EntityKey::workflow(namespace, "w"), namespace }
-}
-
-impl Setup {
-    async fn start(&self) -> Uuid {
-        let start = Start {
-            workflow_id: "w".into(),
-            workflow_type: "Transfer".into(),
-            task_queue: "q".into(),
-            task_timeout: 10_000_000_000,
-            request_id: "r".into(),
-            ..Start::default()
-        };
-        let input = Input::current(What::Start(Box::new(start)));
-        match self.engine.apply(self.key.clone(), input).await {
-            Ok(Reply::Workflow(reply)) => match *reply {
-                WorkflowReply::Started(started) => started.run_id,
-                other => panic!("{other:?}"),
-            },
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn queue(&self, kind: QueueType) -> Poll {
-        Poll {
-            queue: QueueKey { namespace: self.namespace, name: "q".into(), kind },
-            sticky_of: None,
-            identity: "worker".into(),
-            build_id: String::new(),
-            deployment_name: String::new(),
-            rate: None,
-        }
-    }
-
-    async fn poll(&self) -> (StartedWorkflowTask, History) {
-        use prost::Message as _;
-        let deadline = Instant::now() + Duration::from_secs(5);
-        let polled = self.engine.poll_workflow_task(self.queue(QueueType::Workflow), deadline).await;
-        match polled {
-            Ok(Some(WorkflowTaskPoll::Task { task, history, .. })) => {
-                (*task, History::decode(history.encoded).expect("an encoded history"))
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn complete(&self, task: &StartedWorkflowTask, commands: Vec<Command>) {
-        let completion = CompleteWorkflowTask {
-            token: WorkflowTaskToken {
-                scheduled_event_id: task.task.scheduled_event_id,
-                started_event_id: task.task.started_event_id,
-                started_time: task.task.started_time,
-                attempt: task.task.attempt,
-            },
-            commands,
-            ..CompleteWorkflowTask::default()
-        };
-        let input = Input::run(task.run_id, What::CompleteWorkflowTask(Box::new(completion)));
-        self.engine.apply(self.key.clone(), input).await.expect("the completion is accepted");
-    }
-}
+use support::setup;
 
 fn command(kind: CommandType, attributes: Attributes) -> Command {
     Command { command_type: kind as i32, attributes: Some(attributes), ..Command::default() }

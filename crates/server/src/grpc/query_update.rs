@@ -27,7 +27,13 @@ pub async fn query_workflow(
     let deadline = frontend.engine.now().plus(left);
     let input = from_proto::query(request, caller, deadline, &frontend.context(&namespace))?;
     let _waiting = frontend.long_call(namespace.id, &call)?;
-    let Some(reply) = wait(frontend, &namespace, caller, input, until).await? else {
+    let (id, input) = input;
+    let key = EntityKey::workflow(namespace.id, &id);
+    let waiting = frontend.engine.wait_for_query(caller, key, input, until);
+    let Some(answer) = frontend.unless_stopping(waiting).await else {
+        return Err(Failure::stopping().into());
+    };
+    let Some(reply) = answer? else {
         return Err(
             Reject::DeadlineExceeded("query timed out before a worker could process it".into()).into()
         );

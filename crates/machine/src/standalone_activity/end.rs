@@ -53,7 +53,8 @@ pub fn by_worker(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Res
             Ok(Reply::Done)
         }
         ActivityEnd::Canceled(_) if !step.run.activity().cancel_requested => {
-            Err(Reject::invalid("ActivityTaskCancelRequested event not found"))
+            // The words of the reference, by which an SDK's tests know it.
+            Err(Reject::FailedPrecondition("invalid transition from Started".into()))
         }
         ActivityEnd::Canceled(details) => {
             canceled(step, details.clone(), env);

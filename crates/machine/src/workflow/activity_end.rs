@@ -191,10 +191,12 @@ pub fn another_attempt(
     }
     let expiration =
         (row.schedule_to_close > 0).then(|| Time(row.first_scheduled_time).plus(row.schedule_to_close));
-    let wait = if row.pause.is_some() || row.reset {
+    let wait = if row.pause.is_some() {
         0
     } else {
-        retry::next_interval(policy, row.attempt, Some(failure), now, expiration)?
+        let interval = retry::next_interval(policy, row.attempt, Some(failure), now, expiration)?;
+        // One that was reset begins at once, if it may begin at all.
+        if row.reset { 0 } else { interval }
     };
     let mut next = row.clone();
     next.attempt = if row.reset { 1 } else { row.attempt.saturating_add(1) };

@@ -114,6 +114,17 @@ const STEPS: &[Step] = &[
         ]),
     },
     Step {
+        name: "typescript",
+        what: "the official TypeScript SDK against the server",
+        node: Some("tests/typescript"),
+        python: None,
+        action: Action::Commands(&[
+            &["cargo", "build", "-p", "steadfast-cli", "--locked"],
+            &["npm", "--prefix", "tests/typescript", "run", "--silent", "check"],
+            &["npm", "--prefix", "tests/typescript", "run", "--silent", "test"],
+        ]),
+    },
+    Step {
         name: "go",
         what: "the official Go SDK against the server",
         node: None,
@@ -212,14 +223,15 @@ impl Step {
 /// Runs a command; its standard output is passed on line by line and read for the summaries of test runners.
 fn execute(words: &[&str], counts: &mut Counts) -> Result<(), String> {
     let line = words.join(" ");
-    let program = match words[0] {
-        "python" => install::PYTHON,
-        other => other,
+    let program = match words {
+        ["python", ..] => install::PYTHON.to_owned(),
+        ["go", "-C", folder, ..] => install::go(folder)?,
+        _ => words[0].to_owned(),
     };
-    let mut child = command(program, &words[1..])
+    let mut child = command(&program, &words[1..])
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("cannot start `{line}`: {error}{}", install::hint(program)))?;
+        .map_err(|error| format!("cannot start `{line}`: {error}{}", install::hint(&program)))?;
     if let Some(output) = child.stdout.take() {
         for text in BufReader::new(output).split(b'\n').map_while(Result::ok) {
             let text = String::from_utf8_lossy(&text);

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 use std::collections::{BTreeMap, VecDeque};
 use steadfast_api::v1::history::{History, HistoryEvent};
+use steadfast_machine::workflow::state::Run;
 use steadfast_machine::{AnyRun, Batch, EntityKey};
 use steadfast_storage::{Store, StoreError, StoredRun};
 use uuid::Uuid;
@@ -69,6 +70,14 @@ impl Tail {
         Some(joined.freeze())
     }
 
+    /// The first page of the events from `from` to before `to`, and the event after it, if all of it is here.
+    pub fn page(&self, from: i64, to: i64, batches: usize) -> Option<(Bytes, i64)> {
+        let ends = |batch: &Batch| batch.first_event_id + batch.events;
+        let wanted = self.batches.iter().filter(|batch| ends(batch) > from && batch.first_event_id < to);
+        let next = wanted.take(batches).last().map(ends)?;
+        Some((self.between(from, next.min(to))?, next))
+    }
+
     pub fn event(&self, id: i64) -> Option<HistoryEvent> {
         let holds = |batch: &&Batch| batch.first_event_id <= id && id < batch.first_event_id + batch.events;
         event_in(self.batches.iter().find(holds)?, id)
@@ -84,6 +93,26 @@ pub fn event_in(batch: &Batch, id: i64) -> Option<HistoryEvent> {
 impl Entity {
     pub fn current(&self) -> Option<&Loaded> {
         self.latest.flatten().and_then(|id| self.runs.get(&id))
+    }
+
+    /// A workflow run that is here, or the current one.
+    pub fn workflow(&self, run: Option<Uuid>) -> Option<(&Run, &Tail)> {
+        let loaded = match run {
+            Some(run) => self.runs.get(&run)?,
+            None => self.current()?,
+        };
+        Some((loaded.run.workflow()?, &loaded.tail))
+    }
+
+    /// Whether the latest run is known, and this one is here if it exists.
+    pub fn holds(&self, run: Option<Uuid>) -> bool {
+        match (self.latest, run) {
+            (None, _) => false,
+            (Some(latest), Some(run)) => {
+                self.runs.contains_key(&run) || latest.is_none_or(|latest| run > latest)
+            }
+            (Some(latest), None) => latest.is_none_or(|latest| self.runs.contains_key(&latest)),
+        }
     }
 
     /// A rough measure of what it takes of memory, in bytes.

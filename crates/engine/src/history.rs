@@ -1,7 +1,7 @@
 //! Reading histories: stored batches are spliced into replies without decoding an event.
 
 use crate::Engine;
-use crate::entity::event_in;
+use crate::entity::{Tail, event_in};
 use crate::failure::Failure;
 use crate::run::with_synthetic;
 use bytes::{Bytes, BytesMut};
@@ -38,6 +38,53 @@ pub struct HistoryPage {
     pub open: bool,
     /// Events that are not in the history but belong behind it, for SDKs.
     pub transient: Vec<HistoryEvent>,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    pub run: Uuid,
+    pub open: bool,
+    pub next_event_id: i64,
+}
+
+impl Progress {
+    fn of(run: &Run) -> Progress {
+        Progress { run: run.id, open: run.is_open(), next_event_id: run.core.next_event_id }
+    }
+}
+
+/// What a page of a history needs of its run, as it was when it was looked at.
+struct HistoryView {
+    run: Uuid,
+    open: bool,
+    last_event_id: i64,
+    parts: Vec<BranchPart>,
+    /// The page itself and the event after it, where it is in memory.
+    held: Option<(Bytes, i64)>,
+    transient: Vec<HistoryEvent>,
+}
+
+impl HistoryView {
+    /// Of a page forward, if it is one: its first event and the most batches.
+    fn of((run, tail): (&Run, &Tail), forward: Option<(i64, usize)>) -> HistoryView {
+        let task = run.core.task.as_ref().filter(|task| task.transient);
+        let transient =
+            task.map(|task| synthetic_events(&run.start.task_queue, run.core.sticky.as_ref(), task));
+        HistoryView {
+            run: run.id,
+            open: run.is_open(),
+            last_event_id: run.core.next_event_id - 1,
+            parts: parts(&run.history_parts()),
+            held: forward.and_then(|(from, batches)| tail.page(from, run.core.next_event_id, batches)),
+            transient: transient.unwrap_or_default(),
+        }
+    }
+
+    fn page(self, encoded: Bytes, next_event_id: i64, end: bool) -> HistoryPage {
+        let HistoryView { run, open, transient, .. } = self;
+        HistoryPage { run, encoded, next_event_id, end, open, transient }
+    }
 }
 
 /// The first event that the worker does not know.
@@ -87,70 +134,74 @@ impl Engine {
         max_batches: usize,
         reverse: bool,
     ) -> Result<HistoryPage, Failure> {
-        let run = self.describe(key, run).await?;
-        let last = run.core.next_event_id - 1;
         let limit = max_batches.clamp(1, PAGE_BATCHES);
-        let parts = parts(&run.history_parts());
+        let forward = (!reverse).then_some((from_event.max(1), limit));
+        let id = key.id.clone();
+        let seen =
+            self.look(key, run, move |entity| Some(HistoryView::of(entity.workflow(run)?, forward))).await?;
+        let view = seen.ok_or_else(|| Reject::no_workflow(&id))?;
+        let last = view.last_event_id;
         if reverse {
             let to = if from_event <= 0 { last } else { from_event.min(last) };
-            let read = self.inner.store.read_history(&parts, 1, to + 1, limit, true).await?;
+            let read = self.inner.store.read_history(&view.parts, 1, to + 1, limit, true).await?;
             let (encoded, first) = join_reverse(&read, to);
             let next = if read.is_empty() { 0 } else { first - 1 };
-            return Ok(self.page(&run, encoded, next, next <= 0));
+            return Ok(view.page(encoded, next, next <= 0));
         }
         let from = from_event.max(1);
         if from > last {
-            return Ok(self.page(&run, Bytes::new(), from, true));
+            return Ok(view.page(Bytes::new(), from, true));
         }
-        let read = self.inner.store.read_history(&parts, from, last + 1, limit, false).await?;
-        let (encoded, next) = join(&read, from);
-        Ok(self.page(&run, encoded, next, next > last))
+        let (encoded, next) = match view.held.clone() {
+            Some(held) => held,
+            None => {
+                join(&self.inner.store.read_history(&view.parts, from, last + 1, limit, false).await?, from)
+            }
+        };
+        Ok(view.page(encoded, next, next > last))
     }
 
-    fn page(&self, run: &Run, encoded: Bytes, next_event_id: i64, end: bool) -> HistoryPage {
-        let task = run.core.task.as_ref().filter(|task| task.transient);
-        let transient =
-            task.map(|task| synthetic_events(&run.start.task_queue, run.core.sticky.as_ref(), task));
-        HistoryPage {
-            run: run.id,
-            encoded,
-            next_event_id,
-            end,
-            open: run.is_open(),
-            transient: transient.unwrap_or_default(),
-        }
+    /// How far a run is.
+    ///
+    /// # Errors
+    /// There is no such run.
+    pub async fn progress(&self, key: EntityKey, run: Option<Uuid>) -> Result<Progress, Failure> {
+        let id = key.id.clone();
+        let seen =
+            self.look(key, run, move |entity| entity.workflow(run).map(|loaded| Progress::of(loaded.0)));
+        seen.await?.ok_or_else(|| Reject::no_workflow(&id).into())
     }
 
-    /// Waits until the run has the event `beyond_event`, or (with `close_only`) until it is closed, or the deadline.
+    /// Waits until the run has the event `beyond_event`, or (with `close_only`) until it is closed, or the deadline;
+    /// how far it is then.
     pub async fn wait_history(
         &self,
         key: EntityKey,
-        run: Option<Uuid>,
+        run: Uuid,
         beyond_event: i64,
         close_only: bool,
         deadline: std::time::Instant,
-    ) -> Result<(), Failure> {
-        let id = self.describe(key.clone(), run).await?.id;
-        let run_key = key.run(id);
+    ) -> Result<Progress, Failure> {
+        let run_key = key.run(run);
         let mut changes = self.inner.watches.run(&run_key);
         let mut shutdown = self.shutdown();
-        loop {
+        let progress = loop {
             changes.mark_unchanged();
-            let run = self.describe(key.clone(), Some(id)).await?;
-            if !run.is_open() || (!close_only && run.core.next_event_id > beyond_event) {
-                break;
+            let progress = self.progress(key.clone(), Some(run)).await?;
+            if !progress.open || (!close_only && progress.next_event_id > beyond_event) {
+                break progress;
             }
             tokio::select! {
                 biased;
                 // The deadline first: a run that never rests must not keep its readers.
-                () = tokio::time::sleep_until(Instant::from_std(deadline)) => break,
-                _ = shutdown.wait_for(|down| *down) => break,
+                () = tokio::time::sleep_until(Instant::from_std(deadline)) => break progress,
+                _ = shutdown.wait_for(|down| *down) => break progress,
                 () = changes.changed() => {}
             }
-        }
+        };
         drop(changes);
         self.inner.watches.run_left(&run_key);
-        Ok(())
+        Ok(progress)
     }
 
     /// The workflow's run as it is stored, with what is volatile.

@@ -25,7 +25,7 @@ mod watch;
 
 pub use clock::{Clock, SystemClock};
 pub use failure::Failure;
-pub use history::{HistoryPage, TaskHistory};
+pub use history::{HistoryPage, Progress, TaskHistory};
 pub use matching::{PollerView, QueueView};
 pub use namespaces::{NamespaceState, Namespaces};
 pub use polls::{ActivityTaskPoll, Poll, QueryPoll, WorkflowTaskPoll};

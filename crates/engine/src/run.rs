@@ -34,6 +34,9 @@ const STRIPES: usize = 32;
 const LETTERS: usize = 128;
 const COMMIT_BYTES: usize = 2 << 20;
 
+/// The part of the memory for loaded entities that those without an open run may take: one in so many.
+const CLOSED_SHARE: usize = 32;
+
 /// Letters that may wait for one entity; more are refused.
 const WAITING: usize = 10_000;
 
@@ -56,15 +59,24 @@ pub struct Mailboxes {
     stripes: Vec<Mutex<Stripe>>,
     /// Bytes of loaded entities that a stripe keeps.
     budget: usize,
+    /// Bytes of them that may be of entities without an open run. They are kept for those who ask right after the close:
+    /// whoever waits for a result.
+    closed_budget: usize,
 }
 
 #[derive(Default)]
 struct Stripe {
     boxes: HashMap<EntityKey, Mailbox>,
-    /// Idle entities, the longest idle first.
-    idle: BTreeMap<u64, EntityKey>,
-    weight: usize,
+    open: Idle,
+    closed: Idle,
     tick: u64,
+}
+
+/// Entities in whose mailbox nothing happens, the longest idle first.
+#[derive(Default)]
+struct Idle {
+    since: BTreeMap<u64, EntityKey>,
+    weight: usize,
 }
 
 #[derive(Default)]
@@ -75,11 +87,14 @@ struct Mailbox {
     driving: bool,
     tick: u64,
     weight: usize,
+    closed: bool,
 }
 
 impl Mailboxes {
     pub fn new(cache_bytes: usize) -> Mailboxes {
-        Mailboxes { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), budget: cache_bytes / STRIPES }
+        let budget = cache_bytes / STRIPES;
+        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
+        Mailboxes { stripes, budget, closed_budget: budget / CLOSED_SHARE }
     }
 
     fn stripe(&self, key: &EntityKey) -> MutexGuard<'_, Stripe> {
@@ -100,10 +115,20 @@ impl Mailboxes {
             return Ok(None);
         }
         mailbox.driving = true;
-        stripe.idle.remove(&mailbox.tick);
-        stripe.weight -= mailbox.weight;
-        mailbox.weight = 0;
+        let idle = if mailbox.closed { &mut stripe.closed } else { &mut stripe.open };
+        idle.since.remove(&mailbox.tick);
+        idle.weight -= std::mem::take(&mut mailbox.weight);
         Ok(Some(mailbox.entity.take().unwrap_or_default()))
+    }
+
+    /// Looks at an entity at once if nothing happens to it and what is to be seen is in memory; else gives `look` back.
+    fn peek<T, L: FnOnce(&Entity) -> T>(&self, key: &EntityKey, run: Option<Uuid>, look: L) -> Result<T, L> {
+        let stripe = self.stripe(key);
+        let resting = stripe.boxes.get(key).filter(|mailbox| mailbox.waiting.is_empty());
+        match resting.and_then(|mailbox| mailbox.entity.as_ref()) {
+            Some(entity) if entity.holds(run) => Ok(look(entity)),
+            _ => Err(look),
+        }
     }
 
     /// The letters of the next turn; when there are none the entity is put away.
@@ -117,38 +142,41 @@ impl Mailboxes {
         }
         mailbox.driving = false;
         let entity = std::mem::take(entity);
-        let open = entity.runs.values().any(|loaded| loaded.run.is_open());
-        if !open {
+        if entity.runs.is_empty() {
+            // There is no such entity, or memory was dropped: nothing is worth keeping.
             stripe.boxes.remove(key);
             return None;
         }
+        mailbox.closed = !entity.runs.values().any(|loaded| loaded.run.is_open());
         stripe.tick += 1;
         mailbox.tick = stripe.tick;
         mailbox.weight = entity.weight();
-        stripe.weight += mailbox.weight;
+        let idle = if mailbox.closed { &mut stripe.closed } else { &mut stripe.open };
+        idle.weight += mailbox.weight;
         mailbox.entity = Some(entity);
-        stripe.idle.insert(stripe.tick, key.clone());
-        stripe.evict(self.budget);
+        idle.since.insert(stripe.tick, key.clone());
+        stripe.closed.evict(&mut stripe.boxes, self.closed_budget);
+        stripe.open.evict(&mut stripe.boxes, self.budget);
         None
     }
 }
 
-impl Stripe {
+impl Idle {
     /// Puts out the longest idle until the rest fits. What is volatile is not: somebody waits for it.
-    fn evict(&mut self, budget: usize) {
+    fn evict(&mut self, boxes: &mut HashMap<EntityKey, Mailbox>, budget: usize) {
         let mut kept = Vec::new();
         while self.weight > budget {
-            let Some((tick, key)) = self.idle.pop_first() else { break };
-            let Some(mailbox) = self.boxes.get(&key) else { continue };
+            let Some((tick, key)) = self.since.pop_first() else { break };
+            let Some(mailbox) = boxes.get(&key) else { continue };
             let volatile = |loaded: &Loaded| loaded.run.has_volatile();
             if mailbox.entity.as_ref().is_some_and(|entity| entity.runs.values().any(volatile)) {
                 kept.push((tick, key));
                 continue;
             }
             self.weight -= mailbox.weight;
-            self.boxes.remove(&key);
+            boxes.remove(&key);
         }
-        self.idle.extend(kept);
+        self.since.extend(kept);
     }
 }
 
@@ -175,6 +203,10 @@ impl Engine {
         run: Option<Uuid>,
         look: impl FnOnce(&Entity) -> T + Send + 'static,
     ) -> Result<T, Failure> {
+        let look = match self.inner.mailboxes.peek(&key, run, look) {
+            Ok(seen) => return Ok(seen),
+            Err(look) => look,
+        };
         let (sender, seen) = oneshot::channel();
         let look: Look = Box::new(move |entity| {
             // Whoever asked may have gone: then nobody wants to know.

@@ -323,9 +323,7 @@ async fn read(world: &World, random: &mut Random, key: &EntityKey) {
                 let page = engine.history(key.clone(), run, next, batches, reverse).await?;
                 if page.end && page.open && !reverse {
                     let beyond = page.next_event_id - 1;
-                    engine
-                        .wait_history(key.clone(), Some(page.run), beyond + 1, false, deadline(3_000))
-                        .await?;
+                    engine.wait_history(key.clone(), page.run, beyond + 1, false, deadline(3_000)).await?;
                 }
                 Ok::<_, Failure>(page)
             })

@@ -72,8 +72,7 @@ pub async fn get_workflow_execution_history(
     if request.wait_new_event && !place.first_page && page.end && page.open && page.encoded.is_empty() {
         let _waiting = frontend.long_call(namespace.id, &call)?;
         let until = call.wait_until(LONGEST_WAIT, TAIL);
-        let wait =
-            frontend.engine.wait_history(place.key.clone(), Some(page.run), place.event - 1, false, until);
+        let wait = frontend.engine.wait_history(place.key.clone(), page.run, place.event - 1, false, until);
         frontend.unless_stopping(wait).await.transpose()?;
         page = frontend.engine.history(place.key, Some(page.run), place.event, size, false).await?;
     }
@@ -126,17 +125,18 @@ async fn close_event(
     place: Place,
     wait: bool,
 ) -> Result<GetWorkflowExecutionHistoryResponse, Refusal> {
-    let mut run = frontend.engine.describe(place.key.clone(), place.run).await?;
-    let id = run.id;
-    if run.is_open() {
+    let mut progress = frontend.engine.progress(place.key.clone(), place.run).await?;
+    let id = progress.run;
+    if progress.open {
         let _waiting = frontend.long_call(place.key.namespace, call)?;
         let until = call.wait_until(LONGEST_WAIT, TAIL);
-        let beyond = run.core.next_event_id - 1;
-        let closed = frontend.engine.wait_history(place.key.clone(), Some(id), beyond, true, until);
-        frontend.unless_stopping(closed).await.transpose()?;
-        run = frontend.engine.describe(place.key.clone(), Some(id)).await?;
+        let closed = frontend.engine.wait_history(place.key.clone(), id, progress.next_event_id, true, until);
+        progress = match frontend.unless_stopping(closed).await {
+            Some(seen) => seen?,
+            None => progress,
+        };
     }
-    if run.is_open() {
+    if progress.open {
         let next = token::HistoryPage { run: bytes_of(id), event: 1, reverse: false, until: 0 };
         let next_page_token = if wait { frontend.tokens.history_page(next) } else { Bytes::new() };
         return Ok(GetWorkflowExecutionHistoryResponse {
@@ -145,7 +145,7 @@ async fn close_event(
             ..GetWorkflowExecutionHistoryResponse::default()
         });
     }
-    let last = run.core.next_event_id - 1;
+    let last = progress.next_event_id - 1;
     let page = frontend.engine.history(place.key, Some(id), last, 1, false).await?;
     // The batch of the last event may hold others before it.
     let mut events = decoded(page)?;

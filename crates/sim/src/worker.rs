@@ -136,8 +136,8 @@ async fn work_once(
         row.scheduled_event_id, row.started_event_id, row.attempt
     ));
     let handed = (key.run, row.started_event_id, row.attempt, row.started_time);
-    // While the clock is behind the last event, speculative tasks of two processes can look the same.
-    if !world.ledger().workflow_tasks.insert(handed) && !row.speculative {
+    // While the clock is behind the last event, a task can look like a speculative one of the process before.
+    if !row.speculative && !world.ledger().workflow_tasks.insert(handed) {
         world.board.violation(format!("{key}: workflow task {} was given to two", row.started_event_id));
     }
     let token = WorkflowTaskToken {

@@ -115,6 +115,7 @@ pub fn apply(
 /// A speculative task of which nothing came leaves no events, and the SDK goes back to where it was before.
 fn discard(step: &mut Step, input: &CompleteWorkflowTask, env: &mut Env<'_>) -> Reply {
     let back_to = step.run.core.last_completed_started_id;
+    step.run.volatile.forgotten_task_started = input.token.started_time;
     task::drop_task(step);
     update::process_rejections(step, input);
     update::reject_unprocessed(step, env);

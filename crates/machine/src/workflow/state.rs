@@ -53,6 +53,8 @@ pub enum Deadline {
 /// `core.task` with `speculative` set, and is left out of the stored row).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Volatile {
+    /// When the last speculative task that left no events was started, in nanoseconds since 1970.
+    pub forgotten_task_started: i64,
     pub queries: Vec<BufferedQuery>,
     /// In the order of admission.
     pub updates: Vec<PendingUpdate>,

@@ -48,8 +48,8 @@ pub fn begin(step: &mut Step, start: &StartWorkflowTask, env: &mut Env<'_>) -> W
     }
     let queued = row.queued.take();
     step.unqueue(queued.as_ref(), QueueType::Workflow);
-    let now = step.now(env);
-    row.started_time = now.0;
+    // A speculative task that is forgotten leaves its event ids to the next one: its time must tell them apart.
+    row.started_time = step.now(env).0.max(step.run.volatile.forgotten_task_started + 1);
     row.start_deadline = 0;
     row.request_id = start.request_id.clone();
     row.identity = start.identity.clone();

@@ -16,11 +16,11 @@ pub(super) fn unbuilt(method: &str) -> Refusal {
     Reject::Unimplemented(format!("{method} is not implemented by this server")).into()
 }
 
-pub(super) async fn answer<Reply>(
+pub(super) fn answer<Reply>(
     method: &'static str,
-    running: impl Future<Output = Result<Reply, Refusal>>,
+    answer: Result<Reply, Refusal>,
 ) -> Result<Response<Reply>, Status> {
-    match running.await {
+    match answer {
         Ok(reply) => Ok(Response::new(reply)),
         Err(refusal) => {
             tracing::debug!(method, ?refusal, "refused");
@@ -63,7 +63,9 @@ macro_rules! service {
         Box::pin(async move {
             let (headers, _, message) = $sent.into_parts();
             let call = crate::grpc::table::call(const { crate::grpc::table::method($name) }, &headers)?;
-            crate::grpc::table::answer(call.method, $handler(&$self.0, call, message)).await
+            let method = call.method;
+            // Awaited here and not passed on: a handler's future is large, and each hand that it goes through copies it.
+            crate::grpc::table::answer(method, $handler(&$self.0, call, message).await)
         })
     };
     (@answer $self:ident, $sent:ident, $name:expr) => {{

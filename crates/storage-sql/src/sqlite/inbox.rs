@@ -112,6 +112,12 @@ impl Inbox {
             state.asleep = true;
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        if state.waiting.len() < max_requests {
+            // On a busy machine others that are about to ask come first and share the sync; on an idle one it costs nothing.
+            drop(state);
+            std::thread::yield_now();
+            state = self.state();
+        }
         let mut bytes = 0;
         while batch.len() < max_requests
             && let Some(request) = state.waiting.pop_front()

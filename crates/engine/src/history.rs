@@ -107,7 +107,8 @@ impl Engine {
         if let Some(history) = &task.history {
             return Ok(TaskHistory { encoded: history.clone(), next: None });
         }
-        let mut page = self.first_page(&task.branches, first_event(task), task.next_event_id).await?;
+        let read = self.first_page(&task.branches, first_event(task), task.next_event_id);
+        let mut page = Box::pin(read).await?;
         if page.next.is_none() {
             page.encoded = with_synthetic(page.encoded, task);
         }

@@ -47,7 +47,7 @@ pub struct QueryPoll {
 pub struct ActivityTaskPoll {
     pub activity: Box<StartedActivity>,
     /// The event of its scheduling: input and header.
-    pub scheduled: HistoryEvent,
+    pub scheduled: Box<HistoryEvent>,
 }
 
 impl Engine {
@@ -60,17 +60,20 @@ impl Engine {
         while let Some((handed, taken)) = self.next(&poll, deadline).await {
             match handed {
                 Handed::Query(query) => {
-                    if let Some(query) = self.query_poll(query, poll.sticky_of.is_some()).await {
+                    // What is rare has a place of its own: a poll's future is as large as its largest branch, and is copied.
+                    let query = Box::pin(self.query_poll(query, poll.sticky_of.is_some())).await;
+                    if let Some(query) = query {
                         return Ok(Some(WorkflowTaskPoll::Query(Box::new(query))));
                     }
                 }
                 Handed::Started(delivery) => {
-                    if let Some(WorkflowReply::WorkflowTask(task)) = delivery.accept() {
+                    if let Some(WorkflowReply::WorkflowTask(task)) = delivery.accept().map(|reply| *reply) {
                         return self.workflow_task(&poll.queue, task).await.map(Some);
                     }
                 }
                 Handed::Task(_) => {
-                    if let Some(WorkflowReply::WorkflowTask(task)) = self.start_taken(&poll, taken).await? {
+                    let started = Box::pin(self.start_taken(&poll, taken)).await?;
+                    if let Some(WorkflowReply::WorkflowTask(task)) = started.map(|started| *started) {
                         return self.workflow_task(&poll.queue, task).await.map(Some);
                     }
                 }
@@ -89,10 +92,10 @@ impl Engine {
             let reply = match handed {
                 Handed::Query(_) => None,
                 Handed::Started(delivery) => delivery.accept(),
-                Handed::Task(_) => self.start_taken(&poll, taken).await?,
+                Handed::Task(_) => Box::pin(self.start_taken(&poll, taken)).await?,
             };
-            if let Some(WorkflowReply::Activity(activity)) = reply {
-                let scheduled = self.scheduled_event(poll.queue.namespace, &activity).await?;
+            if let Some(WorkflowReply::Activity(mut activity)) = reply.map(|reply| *reply) {
+                let scheduled = self.scheduled_event(poll.queue.namespace, &mut activity).await?;
                 return Ok(Some(ActivityTaskPoll { activity: Box::new(activity), scheduled }));
             }
         }
@@ -117,7 +120,11 @@ impl Engine {
     }
 
     /// Starts a task from the backlog. `None`: it was about something that is over, and the poll goes on.
-    async fn start_taken(&self, poll: &Poll, taken: Option<Taken>) -> Result<Option<WorkflowReply>, Failure> {
+    async fn start_taken(
+        &self,
+        poll: &Poll,
+        taken: Option<Taken>,
+    ) -> Result<Option<Box<WorkflowReply>>, Failure> {
         let Some(taken) = taken else { return Ok(None) };
         let Some(task) = taken.task() else { return Ok(None) };
         let info = PollerInfo {
@@ -135,7 +142,7 @@ impl Engine {
                 } else {
                     taken.settle();
                 }
-                Ok(Some(*reply))
+                Ok(Some(reply))
             }
             // Stale, or its run is gone: nobody wants it any more.
             Ok(_) | Err(Failure::Reject(_)) => {
@@ -192,15 +199,16 @@ impl Engine {
     pub async fn scheduled_event(
         &self,
         namespace: uuid::Uuid,
-        activity: &StartedActivity,
-    ) -> Result<HistoryEvent, Failure> {
+        activity: &mut StartedActivity,
+    ) -> Result<Box<HistoryEvent>, Failure> {
         let _ = namespace;
-        if let Some(event) = &activity.scheduled_event {
-            return Ok((**event).clone());
+        if let Some(event) = activity.scheduled_event.take() {
+            return Ok(event);
         }
         let parts = crate::history::parts(&activity.branches);
-        let event = self.read_event(&parts_back(&parts), activity.activity.scheduled_event_id).await?;
-        event.ok_or_else(|| Reject::no_activity().into())
+        let event_id = activity.activity.scheduled_event_id;
+        let event = Box::pin(self.read_event(&parts_back(&parts), event_id)).await?;
+        event.map(Box::new).ok_or_else(|| Reject::no_activity().into())
     }
 
     /// Lets go of a sticky queue's pollers; what waits there goes to the normal queue at once.

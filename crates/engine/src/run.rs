@@ -121,6 +121,15 @@ impl Mailboxes {
         Ok(Some(mailbox.entity.take().unwrap_or_default()))
     }
 
+    /// Entities in memory, and the bytes of those in whose mailbox nothing happens.
+    pub fn loaded(&self) -> (usize, usize) {
+        let stripes =
+            self.stripes.iter().map(|stripe| stripe.lock().expect("nothing panics while it holds this"));
+        stripes.fold((0, 0), |(entities, bytes), stripe| {
+            (entities + stripe.boxes.len(), bytes + stripe.open.weight + stripe.closed.weight)
+        })
+    }
+
     /// Looks at an entity at once if nothing happens to it and what is to be seen is in memory; else gives `look` back.
     fn peek<T, L: FnOnce(&Entity) -> T>(&self, key: &EntityKey, run: Option<Uuid>, look: L) -> Result<T, L> {
         let stripe = self.stripe(key);
@@ -310,7 +319,7 @@ impl Engine {
         let input = start_input(&task, &reserved.info, request_id);
         let queue = task.key.queue;
         match self.decide(key, entity, &mut turn.transaction, &input).await {
-            Ok((Ok(Reply::Workflow(reply)), _)) => turn.pairs.push((queue, reserved, *reply)),
+            Ok((Ok(Reply::Workflow(reply)), _)) => turn.pairs.push((queue, reserved, reply)),
             _ => self.inner.matching.release(&queue, reserved),
         }
     }
@@ -535,7 +544,7 @@ impl Letter {
 struct Turn {
     transaction: Transaction,
     replies: Vec<(Option<oneshot::Sender<Answered>>, Answered)>,
-    pairs: Vec<(QueueKey, Reserved, WorkflowReply)>,
+    pairs: Vec<(QueueKey, Reserved, Box<WorkflowReply>)>,
     looks: Vec<Look>,
 }
 
@@ -685,18 +694,18 @@ fn add_event(entity: &Entity, activity: &mut StartedActivity) {
 pub struct Delivery {
     engine: Engine,
     run: RunKey,
-    reply: Option<WorkflowReply>,
+    reply: Option<Box<WorkflowReply>>,
 }
 
 impl Delivery {
-    fn new(engine: &Engine, key: &EntityKey, entity: &Entity, reply: WorkflowReply) -> Delivery {
-        let run = match &reply {
+    fn new(engine: &Engine, key: &EntityKey, entity: &Entity, reply: Box<WorkflowReply>) -> Delivery {
+        let run = match &*reply {
             WorkflowReply::WorkflowTask(task) => task.run_id,
             WorkflowReply::Activity(activity) => activity.run_id,
             _ => Uuid::nil(),
         };
-        let reply = match with_history(entity, Reply::from(reply)) {
-            Reply::Workflow(reply) => Some(*reply),
+        let reply = match with_history(entity, Reply::Workflow(reply)) {
+            Reply::Workflow(reply) => Some(reply),
             _ => None,
         };
         Delivery { engine: engine.clone(), run: key.run(run), reply }
@@ -704,11 +713,11 @@ impl Delivery {
 
     fn activity(engine: &Engine, key: &EntityKey, activity: StartedActivity) -> Delivery {
         let run = key.run(activity.run_id);
-        Delivery { engine: engine.clone(), run, reply: Some(WorkflowReply::Activity(activity)) }
+        Delivery { engine: engine.clone(), run, reply: Some(Box::new(WorkflowReply::Activity(activity))) }
     }
 
     /// It has arrived.
-    pub fn accept(mut self) -> Option<WorkflowReply> {
+    pub fn accept(mut self) -> Option<Box<WorkflowReply>> {
         self.reply.take()
     }
 
@@ -721,7 +730,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         // A workflow task has its started event already: its timeout brings it back.
-        let Some(WorkflowReply::Activity(started)) = self.reply.take() else { return };
+        let Some(WorkflowReply::Activity(started)) = self.reply.take().map(|reply| *reply) else { return };
         let request_id = started.activity.request_id.clone();
         let (entity, run) = (self.run.entity.clone(), self.run.run);
         if entity.kind == Kind::Activity {

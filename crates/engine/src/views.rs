@@ -35,6 +35,19 @@ impl Engine {
         Ok(self.inner.store.count_by_status(namespace, kind, &filter).await?)
     }
 
+    /// The queues with the most tasks waiting, and how many.
+    pub fn longest_backlogs(&self, most: usize) -> Vec<(QueueKey, u64)> {
+        let mut backlogs = self.inner.matching.backlogs();
+        backlogs.sort_by_key(|(_, tasks)| std::cmp::Reverse(*tasks));
+        backlogs.truncate(most);
+        backlogs
+    }
+
+    /// Entities that are in memory, and about the bytes that they take.
+    pub fn loaded(&self) -> (usize, usize) {
+        self.inner.mailboxes.loaded()
+    }
+
     pub fn describe_queue(&self, queue: &QueueKey) -> QueueView {
         self.inner.matching.view(queue)
     }

@@ -2,7 +2,9 @@
 
 use crate::call::Call;
 use crate::from_proto::{Addressed, Context};
+use crate::grpc::operations;
 use crate::limits::{LONG_CALLS, NAMESPACE_BYTES};
+use crate::metrics::Metrics;
 use crate::status::Refusal;
 use crate::token::{Tokens, uuid_of};
 use bytes::Bytes;
@@ -30,6 +32,7 @@ pub struct Frontend {
     pub limits: Limits,
     pub tokens: Tokens,
     pub about: About,
+    pub metrics: Metrics,
     /// Done when the server stops: long polls end with empty responses.
     pub stopping: CancellationToken,
     long_calls: Mutex<HashMap<(Uuid, &'static str), usize>>,
@@ -43,7 +46,8 @@ impl Frontend {
         about: About,
         stopping: CancellationToken,
     ) -> Frontend {
-        Frontend { engine, limits, tokens, about, stopping, long_calls: Mutex::default() }
+        let metrics = Metrics::new(operations());
+        Frontend { engine, limits, tokens, about, metrics, stopping, long_calls: Mutex::default() }
     }
 
     /// The namespace of a request, which every state but deleted allows.

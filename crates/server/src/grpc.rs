@@ -20,6 +20,12 @@ pub mod workers;
 pub mod workflow_service;
 pub mod workflow_tasks;
 
+/// The operations that this server answers.
+pub fn operations() -> impl Iterator<Item = &'static str> {
+    let rpcs = workflow_service::WorkflowRpcs::RPCS.iter().chain(operator_service::OperatorRpcs::RPCS);
+    rpcs.filter(|rpc| rpc.built).map(|rpc| rpc.name)
+}
+
 /// An RPC of a service, for `docs/parity.md` and its test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rpc {

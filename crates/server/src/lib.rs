@@ -8,12 +8,14 @@
 
 pub mod call;
 pub mod check;
+mod direct;
 pub mod dynamic_config;
 pub mod from_proto;
 pub mod frontend;
 pub mod grpc;
 pub mod limits;
 pub mod listen;
+pub mod metrics;
 pub mod reflection;
 pub mod serve;
 pub mod status;

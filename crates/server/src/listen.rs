@@ -1,5 +1,6 @@
 //! The gRPC server: services, sizes, keepalive, and how it stops.
 
+use crate::direct::Direct;
 use crate::frontend::Frontend;
 use crate::grpc::operator_service::OperatorRpcs;
 use crate::grpc::workflow_service::WorkflowRpcs;
@@ -58,10 +59,10 @@ pub async fn serve(frontend: Arc<Frontend>, listener: TcpListener) -> Result<(),
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(MapResponseLayer::new(too_large_is_exhausted))
+        .layer(Direct(workflow_service(frontend)))
         .add_service(health)
         .add_service(V1(reflection.clone()))
         .add_service(V1Alpha(reflection))
-        .add_service(workflow_service(frontend))
         .add_service(operator)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
         .await

@@ -27,6 +27,8 @@ pub struct Options {
     /// Where the pages are served, if they are.
     pub ui: Option<SocketAddr>,
     pub ui_public_path: String,
+    /// Where the metrics are served, if they are; port 0 for any that is free.
+    pub metrics: Option<SocketAddr>,
     pub store: StoreChoice,
     /// Made if they are not there.
     pub namespaces: Vec<String>,
@@ -89,6 +91,8 @@ pub struct Running {
     pub grpc: SocketAddr,
     /// Where the pages are.
     pub ui: Option<SocketAddr>,
+    /// Where the metrics are.
+    pub metrics: Option<SocketAddr>,
     pub frontend: Arc<Frontend>,
     tasks: JoinSet<Result<(), String>>,
 }
@@ -101,6 +105,10 @@ impl Running {
         let grpc_listener = bind("frontend", options.grpc).await?;
         let ui_listener = match options.ui {
             Some(address) => Some(bind("UI", address).await?),
+            None => None,
+        };
+        let metrics_listener = match options.metrics {
+            Some(address) => Some(bind("metrics", address).await?),
             None => None,
         };
         let store = open(&options.store).await?;
@@ -125,7 +133,12 @@ impl Running {
             ui = Some(address(&listener, grpc));
             tasks.spawn(crate::ui::serve(frontend.clone(), listener, options.ui_public_path));
         }
-        Ok(Running { grpc, ui, frontend, tasks })
+        let mut metrics = None;
+        if let Some(listener) = metrics_listener {
+            metrics = Some(address(&listener, grpc));
+            tasks.spawn(crate::metrics::serve(frontend.clone(), listener));
+        }
+        Ok(Running { grpc, ui, metrics, frontend, tasks })
     }
 
     /// Waits until a part of the server gives up, which none should; says why.

@@ -4,6 +4,8 @@
 mod activities;
 #[path = "rim/history.rs"]
 mod history;
+#[path = "rim/metrics.rs"]
+mod metrics;
 #[path = "rim/namespaces.rs"]
 mod namespaces;
 #[path = "rim/operators.rs"]

@@ -32,8 +32,8 @@ use steadfast_machine::decision::Batch;
 use steadfast_machine::{EntityKey, Kind, Message, QueueKey, RunKey, TaskKey, Time};
 use steadfast_query::Filter;
 use steadfast_storage::{
-    BacklogPage, BranchPart, Commit, NamespaceRecord, Outcome, PageKey, Store, StoreError, StoredRun,
-    VisibilityPage,
+    BacklogPage, BranchPart, Commit, NamespaceRecord, Outcome, PageKey, Store, StoreError, StoreWork,
+    StoredRun, VisibilityPage,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -238,6 +238,11 @@ impl Store for SqliteStore {
 
     fn cluster_id(&self) -> Uuid {
         self.cluster_id
+    }
+
+    fn work(&self) -> StoreWork {
+        let (commits, commit_syncs) = self.inbox.work();
+        StoreWork { commits, commit_syncs, checkpoint_syncs: self.checkpoints.syncs() }
     }
 
     async fn acquire(&self, shard: u32) -> Result<u64, StoreError> {

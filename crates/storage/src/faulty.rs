@@ -126,6 +126,10 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.name()
     }
 
+    fn work(&self) -> crate::StoreWork {
+        self.inner.work()
+    }
+
     fn cluster_id(&self) -> Uuid {
         self.inner.cluster_id()
     }

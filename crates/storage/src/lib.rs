@@ -16,4 +16,4 @@ pub use commit::{Commit, HistoryChunk, Outcome, RunState, RunWrite, TaskChange, 
 pub use faulty::{CommitFault, Faults, FaultyStore, SeededFaults};
 pub use memory::MemoryStore;
 pub use rows::{BacklogPage, BranchPart, NamespaceRecord, PageKey, StoredRun, VisibilityPage};
-pub use store::{Store, StoreError};
+pub use store::{Store, StoreError, StoreWork};

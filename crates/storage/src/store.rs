@@ -23,6 +23,16 @@ pub enum StoreError {
     Conflict(String),
 }
 
+/// What a store has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreWork {
+    pub commits: u64,
+    /// Times that the disk was asked to keep what was written, for commits.
+    pub commit_syncs: u64,
+    /// The same, to move the write-ahead log into the file.
+    pub checkpoint_syncs: u64,
+}
+
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// The number of shards, fixed when the database was created.
@@ -33,6 +43,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// An id of this database, made when it was created.
     fn cluster_id(&self) -> Uuid;
+
+    /// What it has done since it was opened; zeros where nothing is counted.
+    fn work(&self) -> StoreWork {
+        StoreWork::default()
+    }
 
     /// Takes a shard over: raises its epoch, durably, and returns the new one. From then on every commit that states an
     /// older epoch ends as [`Outcome::Fenced`].

@@ -44,6 +44,9 @@ struct Persistent {
     /// Serve no pages.
     #[arg(long)]
     headless: bool,
+    /// Port of the metrics for Prometheus, under /metrics; 0 for any that is free.
+    #[arg(long, default_value_t = 9233)]
+    metrics_port: u16,
     /// Path under which the pages are served.
     #[arg(long, value_name = "PATH", default_value = "/")]
     ui_public_path: String,
@@ -69,6 +72,7 @@ impl Persistent {
             grpc: SocketAddr::new(ip, self.port),
             ui: (!self.headless).then(|| SocketAddr::new(ip, self.ui_port)),
             ui_public_path: self.ui_public_path,
+            metrics: Some(SocketAddr::new(ip, self.metrics_port)),
             store: StoreChoice::File { path: self.db_filename, pragmas: Vec::new() },
             namespaces: with_default(self.namespace),
             retention: 3 * DAY,
@@ -119,6 +123,9 @@ fn banner(running: &Running, store: &str) {
     println!("Temporal Persistence: {store}");
     if let Some(ui) = running.ui {
         println!("Temporal UI:          http://{}", shown(ui));
+    }
+    if let Some(metrics) = running.metrics {
+        println!("Temporal Metrics:     http://{}/metrics", shown(metrics));
     }
 }
 

@@ -34,7 +34,7 @@ pub struct StartDev {
     /// Print the configuration to standard error.
     #[arg(long)]
     log_config: bool,
-    /// Port of the metrics (which are not built yet).
+    /// Port of the metrics for Prometheus, under /metrics [default: any that is free].
     #[arg(long)]
     metrics_port: Option<u16>,
     /// Make this namespace too. Can be passed more than once; "default" is always made.
@@ -117,15 +117,14 @@ impl StartDev {
         }
         let search_attributes =
             self.search_attribute.iter().map(|text| search_attribute(text)).collect::<Result<_, _>>()?;
-        for (flag, port) in [("--http-port", self.http_port), ("--metrics-port", self.metrics_port)] {
-            if port.is_some() {
-                tracing::warn!("{flag} has no effect yet");
-            }
+        if self.http_port.is_some() {
+            tracing::warn!("--http-port has no effect yet");
         }
         let options = Options {
             grpc: SocketAddr::new(ip, self.port),
             ui: (!self.headless).then(|| SocketAddr::new(ui_ip, ui_port)),
             ui_public_path: self.ui_public_path,
+            metrics: Some(SocketAddr::new(ip, self.metrics_port.unwrap_or(0))),
             store: match self.db_filename {
                 None => StoreChoice::Memory,
                 Some(path) => StoreChoice::File { path, pragmas: self.sqlite_pragma },

@@ -271,6 +271,11 @@ impl Book {
             || self.last_poll.is_some_and(|at| at.elapsed() < span)
     }
 
+    /// Tasks that wait, in memory or in storage.
+    pub fn waiting(&self) -> u64 {
+        self.count
+    }
+
     pub fn view(&mut self) -> QueueView {
         let now = Instant::now();
         self.pollers.retain(|_, (at, _)| now.duration_since(*at) < POLLER_MEMORY);

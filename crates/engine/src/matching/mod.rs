@@ -233,6 +233,17 @@ impl Matching {
         self.stripe(queue).get(queue).is_some_and(|book| book.is_polled(span))
     }
 
+    /// Every queue in which tasks wait.
+    pub fn backlogs(&self) -> Vec<(QueueKey, u64)> {
+        let mut backlogs = Vec::new();
+        for stripe in self.stripes.iter() {
+            let stripe = stripe.lock().expect("nothing panics while it holds this");
+            let waiting = stripe.iter().filter(|(_, book)| book.waiting() > 0);
+            backlogs.extend(waiting.map(|(queue, book)| (queue.clone(), book.waiting())));
+        }
+        backlogs
+    }
+
     pub fn view(&self, queue: &QueueKey) -> QueueView {
         self.stripe(queue).get_mut(queue).map(Book::view).unwrap_or_default()
     }

@@ -2,6 +2,7 @@
 //! handler runs, and its refusal becomes a status after.
 
 use crate::call::Call;
+use crate::metrics::Running;
 use crate::status::Refusal;
 use std::future::Future;
 use std::pin::Pin;
@@ -17,16 +18,18 @@ pub(super) fn unbuilt(method: &str) -> Refusal {
 }
 
 pub(super) fn answer<Reply>(
-    method: &'static str,
+    running: &Running<'_>,
     answer: Result<Reply, Refusal>,
 ) -> Result<Response<Reply>, Status> {
-    match answer {
+    let answer = match answer {
         Ok(reply) => Ok(Response::new(reply)),
         Err(refusal) => {
-            tracing::debug!(method, ?refusal, "refused");
+            tracing::debug!(method = running.operation(), ?refusal, "refused");
             Err(refusal.into())
         }
-    }
+    };
+    running.ended(&answer);
+    answer
 }
 
 pub(super) fn call(method: &'static str, headers: &MetadataMap) -> Result<Call, Status> {
@@ -63,9 +66,10 @@ macro_rules! service {
         Box::pin(async move {
             let (headers, _, message) = $sent.into_parts();
             let call = crate::grpc::table::call(const { crate::grpc::table::method($name) }, &headers)?;
-            let method = call.method;
+            let running = $self.0.metrics.begin(call.method);
             // Awaited here and not passed on: a handler's future is large, and each hand that it goes through copies it.
-            crate::grpc::table::answer(method, $handler(&$self.0, call, message).await)
+            let answer = $handler(&$self.0, call, message).await;
+            crate::grpc::table::answer(&running, answer)
         })
     };
     (@answer $self:ident, $sent:ident, $name:expr) => {{

@@ -99,8 +99,8 @@ pub async fn respond_workflow_task_completed(
         }
     };
     let mut activity_tasks = Vec::with_capacity(started.len());
-    for activity in started {
-        let scheduled = frontend.engine.scheduled_event(namespace.id, &activity).await?;
+    for mut activity in started {
+        let scheduled = frontend.engine.scheduled_event(namespace.id, &mut activity).await?;
         let of = (namespace.id, namespace.name.as_str());
         activity_tasks.push(to_proto::activity_task(&frontend.tokens, of, activity, scheduled));
     }

@@ -81,7 +81,7 @@ pub fn activity_task(
     tokens: &Tokens,
     namespace: (Uuid, &str),
     started: StartedActivity,
-    scheduled: HistoryEvent,
+    scheduled: Box<HistoryEvent>,
 ) -> PollActivityTaskQueueResponse {
     let row = started.activity;
     let standalone = started.workflow_id.is_empty();

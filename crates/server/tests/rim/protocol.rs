@@ -102,6 +102,7 @@ async fn a_taken_port_is_named() {
         grpc: taken,
         ui: None,
         ui_public_path: "/".into(),
+        metrics: None,
         store: steadfast_server::serve::StoreChoice::Memory,
         namespaces: Vec::new(),
         retention: steadfast_machine::duration::DAY,

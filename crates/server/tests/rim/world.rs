@@ -41,6 +41,7 @@ impl World {
             grpc: any,
             ui: None,
             ui_public_path: "/".into(),
+            metrics: Some(([127, 0, 0, 1], 0).into()),
             store: StoreChoice::Memory,
             namespaces: vec![NAMESPACE.into()],
             retention: DAY,

@@ -8,7 +8,7 @@ use super::file;
 use super::inbox::{Inbox, Request};
 use rusqlite::Connection;
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -35,6 +35,7 @@ const PAGES_TO_GIVE_BACK: i64 = 4096;
 pub struct Checkpoints {
     state: Mutex<State>,
     wake: Condvar,
+    syncs: AtomicU64,
 }
 
 #[derive(Default)]
@@ -56,6 +57,15 @@ impl Checkpoints {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing can panic while the lock is held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Syncs that moving the log has cost so far: each time the log and then the file.
+    pub fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    fn moved_some(&self) {
+        self.syncs.fetch_add(2, Ordering::Relaxed);
     }
 
     pub fn close(&self) {
@@ -114,6 +124,7 @@ impl Checkpoints {
                 // While it works the log grows; each time less, as there is less to do.
                 for _ in 0..MOST_PASSES {
                     let moved = passive(connection)?;
+                    self.moved_some();
                     let mut state = self.state();
                     if state.round != round || state.closed {
                         break;
@@ -129,6 +140,7 @@ impl Checkpoints {
                 self.state().dirty = false;
                 // Busy is no error: there is always another idle moment.
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+                self.moved_some();
                 let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
                 let free = number("PRAGMA freelist_count")?;
                 if free > FREE_PAGES && free > number("PRAGMA page_count")? / 8 {
@@ -208,9 +220,12 @@ impl WalWatch {
         if wake {
             self.checkpoints.wake.notify_all();
         }
-        if finish && let Err(error) = passive(connection) {
-            // The next group meets the same trouble and says so.
-            tracing::debug!(%error, "a checkpoint failed");
+        if finish {
+            match passive(connection) {
+                Ok(_) => self.checkpoints.moved_some(),
+                // The next group meets the same trouble and says so.
+                Err(error) => tracing::debug!(%error, "a checkpoint failed"),
+            }
         }
     }
 }

@@ -75,7 +75,11 @@ impl Writer {
         }
         let mut batch = Vec::new();
         while self.inbox.take(&mut batch, MAX_GROUP, MAX_GROUP_BYTES) {
-            if let Err(Broken(reason)) = session.process(&mut batch) {
+            let processed = session.process(&mut batch);
+            for written in session.written.drain(..) {
+                self.inbox.written(written);
+            }
+            if let Err(Broken(reason)) = processed {
                 for request in batch.drain(..) {
                     refuse(request, &reason);
                 }
@@ -153,6 +157,8 @@ struct Session<'c> {
     epochs: Vec<u64>,
     watch: WalWatch,
     group: Vec<Member>,
+    /// Commits of each transaction that ended, until they are counted.
+    written: Vec<usize>,
     #[cfg(test)]
     faults: Arc<tests::SyncFaults>,
 }
@@ -194,6 +200,7 @@ impl<'c> Session<'c> {
             epochs: Vec::new(),
             watch,
             group: Vec::new(),
+            written: Vec::new(),
             #[cfg(test)]
             faults: Arc::default(),
         };
@@ -251,6 +258,8 @@ impl<'c> Session<'c> {
     fn write_members(&mut self, group: &mut Vec<Member>) -> Result<(), Broken> {
         match self.transaction(group) {
             Ok(verdicts) => {
+                self.written
+                    .push(verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Written)).count());
                 answer(group.drain(..).zip(verdicts));
                 self.watch.after_commit(self.connection);
                 Ok(())

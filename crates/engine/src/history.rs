@@ -210,7 +210,7 @@ impl Engine {
         let id = key.id.clone();
         let found = self.describe_any(key, run).await?;
         let workflow = found.and_then(|run| run.workflow().cloned());
-        workflow.map(Arc::new).ok_or_else(|| Reject::no_workflow(&id).into())
+        workflow.ok_or_else(|| Reject::no_workflow(&id).into())
     }
 
     /// The standalone activity as it is stored.
@@ -222,9 +222,7 @@ impl Engine {
         let id = key.id.clone();
         let found = self.describe_any(key, run).await?;
         let activity = found.and_then(|run| run.activity().cloned());
-        activity
-            .map(Arc::new)
-            .ok_or_else(|| Reject::not_found(format!("activity not found for ID: {id}")).into())
+        activity.ok_or_else(|| Reject::not_found(format!("activity not found for ID: {id}")).into())
     }
 
     async fn describe_any(&self, key: EntityKey, run: Option<Uuid>) -> Result<Option<AnyRun>, Failure> {

@@ -250,7 +250,10 @@ impl Engine {
         let mut turn = Turn::default();
         let mut letters = letters.into_iter();
         while let Some(letter) = letters.next() {
-            if let Err(failure) = self.load(key, entity, letter.run()).await {
+            // What is rare has a place of its own: a turn's future is as large as its largest branch.
+            if !entity.holds(letter.run())
+                && let Err(failure) = Box::pin(self.load(key, entity, letter.run())).await
+            {
                 letter.fail(failure.clone());
                 turn.fail(self, key, failure);
                 return letters.for_each(|letter| letter.fail(Failure::lost()));
@@ -346,7 +349,10 @@ impl Engine {
             },
         };
         let needs = any::needs(runs, input);
-        let fetched = self.fetch(entity, transaction, runs, &needs).await?;
+        let fetched = match needs.is_empty() {
+            true => Fetched::default(),
+            false => Box::pin(self.fetch(entity, transaction, runs, &needs)).await?,
+        };
         let mut ids = self.inner.ids.source();
         let mut env = Env {
             now: self.inner.clock.now(),
@@ -499,7 +505,7 @@ impl Engine {
             let _ = reserved.sender.send(Handed::Started(delivery));
         }
         for task in std::mem::take(&mut transaction.tasks_added).into_values() {
-            self.inner.matching.offer(task);
+            self.inner.matching.offer(*task);
         }
         for answer in std::mem::take(&mut transaction.answers) {
             self.inner.callers.answer(answer.to, answer.answer.map_err(Failure::from));

@@ -18,7 +18,7 @@ use uuid::Uuid;
 #[derive(Default)]
 pub struct Transaction {
     pub runs: BTreeMap<Uuid, Changed>,
-    pub tasks_added: BTreeMap<TaskKey, Task>,
+    pub tasks_added: BTreeMap<TaskKey, Box<Task>>,
     tasks_finished: BTreeSet<TaskKey>,
     pub messages: Vec<Message>,
     messages_done: Vec<(RunKey, i64)>,
@@ -76,7 +76,7 @@ impl Transaction {
             changed.batches.extend(change.batches);
         }
         for task in &decision.tasks_added {
-            self.tasks_added.insert(task.key.clone(), task.clone());
+            self.tasks_added.insert(task.key.clone(), Box::new(task.clone()));
         }
         for key in decision.tasks_finished {
             // Added and finished by the same commit: it never becomes a row.
@@ -119,7 +119,12 @@ impl Transaction {
                 .iter()
                 .filter(|_| !is_planted(Planted::TaskRowKept))
                 .map(|task| TaskChange::Finish(task.clone()))
-                .chain(self.tasks_added.values().filter(|task| task.stored).cloned().map(TaskChange::Add))
+                .chain(
+                    self.tasks_added
+                        .values()
+                        .filter(|task| task.stored)
+                        .map(|task| TaskChange::Add((**task).clone())),
+                )
                 .collect(),
             messages: self.messages.clone(),
             messages_done: self.messages_done.clone(),

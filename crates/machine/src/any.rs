@@ -7,13 +7,14 @@ use crate::reject::Reject;
 use crate::workflow::state::BadRow;
 use crate::{standalone_activity, workflow};
 use bytes::Bytes;
+use std::sync::Arc;
 use uuid::Uuid;
 
-/// A run of any kind. Cloning is cheap.
+/// A run of any kind, as it was after some step. It is shared, not copied: a run is more than a kilobyte of pointers.
 #[derive(Clone, Debug)]
 pub enum AnyRun {
-    Workflow(workflow::state::Run),
-    Activity(standalone_activity::Run),
+    Workflow(Arc<workflow::state::Run>),
+    Activity(Arc<standalone_activity::Run>),
 }
 
 /// An input to an entity of any kind.
@@ -74,12 +75,12 @@ pub struct AnyRuns<'a> {
 
 impl<'a> AnyRuns<'a> {
     fn workflows(self) -> workflow::Runs<'a> {
-        let workflow = |run: &'a AnyRun| run.workflow();
+        let workflow = |run: &'a AnyRun| run.workflow().map(|run| &**run);
         workflow::Runs { current: self.current.and_then(workflow), named: self.named.and_then(workflow) }
     }
 
     fn activities(self) -> standalone_activity::Runs<'a> {
-        let activity = |run: &'a AnyRun| run.activity();
+        let activity = |run: &'a AnyRun| run.activity().map(|run| &**run);
         standalone_activity::Runs {
             current: self.current.and_then(activity),
             named: self.named.and_then(activity),
@@ -112,20 +113,22 @@ impl AnyRun {
     /// Reads a run back from its rows.
     pub fn decode(kind: Kind, id: Uuid, core: &[u8], rows: &[(RowKey, Bytes)]) -> Result<AnyRun, BadRow> {
         match kind {
-            Kind::Workflow => workflow::state::Run::decode(id, core, rows).map(AnyRun::Workflow),
-            Kind::Activity => standalone_activity::Run::decode(id, core, rows).map(AnyRun::Activity),
+            Kind::Workflow => Ok(AnyRun::Workflow(Arc::new(workflow::state::Run::decode(id, core, rows)?))),
+            Kind::Activity => {
+                Ok(AnyRun::Activity(Arc::new(standalone_activity::Run::decode(id, core, rows)?)))
+            }
             kind => Err(BadRow(format!("a run of the kind {kind:?}, which this version does not know"))),
         }
     }
 
-    pub fn workflow(&self) -> Option<&workflow::state::Run> {
+    pub fn workflow(&self) -> Option<&Arc<workflow::state::Run>> {
         match self {
             AnyRun::Workflow(run) => Some(run),
             AnyRun::Activity(_) => None,
         }
     }
 
-    pub fn activity(&self) -> Option<&standalone_activity::Run> {
+    pub fn activity(&self) -> Option<&Arc<standalone_activity::Run>> {
         match self {
             AnyRun::Activity(run) => Some(run),
             AnyRun::Workflow(_) => None,

@@ -222,7 +222,7 @@ impl Step {
         decision.runs.push(RunChange {
             key: self.entity.run(self.run.id),
             durable: self.durable || self.deleted,
-            next: (!self.deleted).then_some(crate::any::AnyRun::Activity(self.run)),
+            next: (!self.deleted).then_some(crate::any::AnyRun::Activity(std::sync::Arc::new(self.run))),
             rows: self.rows,
             batches: Vec::new(),
             visibility: self.visibility,

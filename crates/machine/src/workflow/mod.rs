@@ -75,6 +75,12 @@ pub struct Needs {
     pub histories: Vec<Uuid>,
 }
 
+impl Needs {
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.histories.is_empty()
+    }
+}
+
 /// What the input needs to have loaded.
 pub fn needs(runs: Runs<'_>, input: &Input) -> Needs {
     let (Some(current), Some(named)) = (runs.current, runs.named) else { return Needs::default() };

@@ -455,7 +455,7 @@ impl Step {
         decision.runs.push(RunChange {
             key: self.key,
             durable: self.durable || self.deleted,
-            next: (!self.deleted).then_some(crate::any::AnyRun::Workflow(self.run)),
+            next: (!self.deleted).then_some(crate::any::AnyRun::Workflow(std::sync::Arc::new(self.run))),
             rows: self.rows,
             batches,
             visibility: self.visibility,

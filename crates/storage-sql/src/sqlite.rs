@@ -241,8 +241,7 @@ impl Store for SqliteStore {
     }
 
     fn work(&self) -> StoreWork {
-        let (commits, commit_syncs) = self.inbox.work();
-        StoreWork { commits, commit_syncs, checkpoint_syncs: self.checkpoints.syncs() }
+        self.checkpoints.work()
     }
 
     async fn acquire(&self, shard: u32) -> Result<u64, StoreError> {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use steadfast_api::v1::common::SearchAttributes;
 use steadfast_api::v1::history::{History, HistoryEvent};
 use steadfast_machine::env::Fetched;
@@ -338,7 +339,7 @@ impl World {
             self.entities
                 .entry(entity.clone())
                 .or_default()
-                .insert(change.key.run, Stored { run: next, rows });
+                .insert(change.key.run, Stored { run: Arc::unwrap_or_clone(next), rows });
         }
         for task in decision.tasks_added {
             // A task that is started in the commit that adds it never was in a queue.

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use steadfast_storage::StoreWork;
 use tokio::sync::oneshot;
 
 /// The checkpointer is asked once so many pages of the log wait.
@@ -35,7 +36,9 @@ const PAGES_TO_GIVE_BACK: i64 = 4096;
 pub struct Checkpoints {
     state: Mutex<State>,
     wake: Condvar,
-    syncs: AtomicU64,
+    commits: AtomicU64,
+    commit_syncs: AtomicU64,
+    checkpoint_syncs: AtomicU64,
 }
 
 #[derive(Default)]
@@ -59,13 +62,18 @@ impl Checkpoints {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Syncs that moving the log has cost so far: each time the log and then the file.
-    pub fn syncs(&self) -> u64 {
-        self.syncs.load(Ordering::Relaxed)
+    pub fn work(&self) -> StoreWork {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StoreWork {
+            commits: count(&self.commits),
+            commit_syncs: count(&self.commit_syncs),
+            checkpoint_syncs: count(&self.checkpoint_syncs),
+        }
     }
 
+    /// To move the log, first the log is synced and then the file.
     fn moved_some(&self) {
-        self.syncs.fetch_add(2, Ordering::Relaxed);
+        self.checkpoint_syncs.fetch_add(2, Ordering::Relaxed);
     }
 
     pub fn close(&self) {
@@ -194,6 +202,12 @@ impl WalWatch {
             Ok(())
         }))?;
         Ok(WalWatch { checkpoints, pages, ask_at: PAGES_TO_ASK })
+    }
+
+    /// A transaction with so many commits has ended, with one sync.
+    pub fn count(&self, commits: usize) {
+        self.checkpoints.commits.fetch_add(commits as u64, Ordering::Relaxed);
+        self.checkpoints.commit_syncs.fetch_add(1, Ordering::Relaxed);
     }
 
     /// After each group: asks the checkpointer, or finishes its work.

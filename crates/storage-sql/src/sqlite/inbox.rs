@@ -3,7 +3,6 @@
 use crate::prepared::PreparedCommit;
 use rusqlite::Connection;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use steadfast_storage::{Outcome, StoreError};
@@ -71,8 +70,6 @@ impl Request {
 pub struct Inbox {
     state: Mutex<State>,
     wake: Condvar,
-    commits: AtomicU64,
-    groups: AtomicU64,
 }
 
 #[derive(Default)]
@@ -87,17 +84,6 @@ impl Inbox {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing can panic while the lock is held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that a transaction with so many commits ended.
-    pub fn written(&self, commits: usize) {
-        self.commits.fetch_add(commits as u64, Ordering::Relaxed);
-        self.groups.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Commits that were written, and the transactions that it took.
-    pub fn work(&self) -> (u64, u64) {
-        (self.commits.load(Ordering::Relaxed), self.groups.load(Ordering::Relaxed))
     }
 
     /// Hands a request over. False when the store is closed: then the request is dropped.

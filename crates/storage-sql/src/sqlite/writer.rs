@@ -75,11 +75,7 @@ impl Writer {
         }
         let mut batch = Vec::new();
         while self.inbox.take(&mut batch, MAX_GROUP, MAX_GROUP_BYTES) {
-            let processed = session.process(&mut batch);
-            for written in session.written.drain(..) {
-                self.inbox.written(written);
-            }
-            if let Err(Broken(reason)) = processed {
+            if let Err(Broken(reason)) = session.process(&mut batch) {
                 for request in batch.drain(..) {
                     refuse(request, &reason);
                 }
@@ -157,8 +153,6 @@ struct Session<'c> {
     epochs: Vec<u64>,
     watch: WalWatch,
     group: Vec<Member>,
-    /// Commits of each transaction that ended, until they are counted.
-    written: Vec<usize>,
     #[cfg(test)]
     faults: Arc<tests::SyncFaults>,
 }
@@ -200,7 +194,6 @@ impl<'c> Session<'c> {
             epochs: Vec::new(),
             watch,
             group: Vec::new(),
-            written: Vec::new(),
             #[cfg(test)]
             faults: Arc::default(),
         };
@@ -258,8 +251,9 @@ impl<'c> Session<'c> {
     fn write_members(&mut self, group: &mut Vec<Member>) -> Result<(), Broken> {
         match self.transaction(group) {
             Ok(verdicts) => {
-                self.written
-                    .push(verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Written)).count());
+                // Before the answers: who has one can read the count.
+                let written = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Written));
+                self.watch.count(written.count());
                 answer(group.drain(..).zip(verdicts));
                 self.watch.after_commit(self.connection);
                 Ok(())

@@ -107,6 +107,20 @@ impl ExerciseSource {
         fs::write(&path, source.replace(old, new)).expect("the copy can be written to");
     }
 
+    /// Repairs the first mistake.
+    pub fn repair_workflow(&self) {
+        let mistake = "    // Whole units will do, nobody wants cents in a log.
+    let one_percent = balance.units() / 100 / 100;
+    amount.units() / one_percent
+";
+        self.edit("workflow.rs", mistake, "    amount.cents() * 100 / balance.cents()\n");
+    }
+
+    /// Repairs the second mistake.
+    pub fn repair_activity(&self) {
+        self.edit("activities.rs", "\"/account/{}/withdraw\"", "\"/accounts/{}/withdraw\"");
+    }
+
     /// Builds the worker and puts it where the next build does not reach it.
     pub fn build(&self, name: &str) -> PathBuf {
         build(&self.workspace, &EXAMPLE);

@@ -29,11 +29,7 @@ async fn both_mistakes_are_seen_and_repaired_and_all_money_arrives() {
     assert_eq!(shown_trouble(&town, ids[0]).await, ("workflow".into(), line));
     assert_eq!(town.bookings().await, [], "no money has moved yet");
 
-    let mistake = "    // Whole units will do, nobody wants cents in a log.
-    let one_percent = balance.units() / 100 / 100;
-    amount.units() / one_percent
-";
-    source.edit("workflow.rs", mistake, "    amount.cents() * 100 / balance.cents()\n");
+    source.repair_workflow();
     let repaired = source.build("second");
     worker.stop();
     let worker = town.worker(&repaired);
@@ -47,7 +43,7 @@ async fn both_mistakes_are_seen_and_repaired_and_all_money_arrives() {
     assert_eq!((place["activity"].as_str(), shown_line), (Some("withdraw"), line));
     assert_eq!(town.bookings().await, [], "no money has moved yet");
 
-    source.edit("activities.rs", "\"/account/{}/withdraw\"", "\"/accounts/{}/withdraw\"");
+    source.repair_activity();
     let repaired = source.build("third");
     worker.stop();
     let worker = town.worker(&repaired);

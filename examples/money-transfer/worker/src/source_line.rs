@@ -12,7 +12,7 @@
 use crate::AccountError;
 use std::any::Any;
 use std::backtrace::Backtrace;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
@@ -112,6 +112,8 @@ impl FailureConverter for LinesInFailures {
 }
 
 thread_local! {
+    /// Workflow code is running on this thread: the SDK logs its panics itself.
+    static IN_WORKFLOW: Cell<bool> = const { Cell::new(false) };
     /// The frames of the last panic on this thread, until somebody takes them.
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
@@ -121,7 +123,9 @@ pub fn remember_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let frames = frames_of(panic, &Backtrace::force_capture().to_string());
         LAST_PANIC.with_borrow_mut(|last| *last = Some(frames));
-        tracing::error!(target: "worker", "{panic}");
+        if !IN_WORKFLOW.get() {
+            tracing::error!(target: "worker", "{panic}");
+        }
     }));
 }
 
@@ -213,8 +217,10 @@ impl WorkflowInterceptor for WorkflowPanics {
         WorkflowInterceptorFuture::new(async move {
             let mut run = pin!(next.run(input));
             poll_fn(|context| {
-                catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context)))
-                    .unwrap_or_else(|panic| resume_unwind(Box::new(with_frames(panic))))
+                IN_WORKFLOW.set(true);
+                let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context)));
+                IN_WORKFLOW.set(false);
+                polled.unwrap_or_else(|panic| resume_unwind(Box::new(with_frames(panic))))
             })
             .await
         })

@@ -40,6 +40,8 @@ fail() {
 # The services that run: "pid name" in the order of their start.
 running=()
 worker_pid=
+# What it sleeps with while nobody can press keys.
+pause_pid=
 
 stop_process() { # pid
   kill "$1" 2>/dev/null || return 0
@@ -54,6 +56,7 @@ stop_process() { # pid
 
 stop_everything() {
   trap '' INT TERM HUP
+  [ -n "$pause_pid" ] && kill "$pause_pid" 2>/dev/null
   [ -n "$worker_pid" ] && stop_process "$worker_pid"
   local index
   for ((index = ${#running[@]} - 1; index >= 0; index--)); do
@@ -241,7 +244,8 @@ while :; do
     read -r -s -n 1 -t 1 key || true
   else
     sleep 1 &
-    wait $! 2>/dev/null
+    pause_pid=$!
+    wait "$pause_pid" 2>/dev/null
   fi
   case $key in
     r | R) restart=yes ;;

@@ -99,7 +99,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "exercise",
         what: "the money transfer example: the exercise as a learner does it, and everything killed at random",
-        node: None,
+        node: Some("tests/browser"),
         python: None,
         action: Action::Commands(&[&["cargo", "test", "-p", "exercise-test", "--locked", "--no-fail-fast"]]),
     },

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Once;
 
 /// The folder of the workspace.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).expect("this package lies two folders below the workspace").to_owned()
 }
@@ -31,7 +31,7 @@ pub fn example_binary(name: &str) -> PathBuf {
 }
 
 /// The server: the binary that STEADFAST_SERVER names, or our own.
-pub(crate) fn server() -> PathBuf {
+pub fn server() -> PathBuf {
     static BUILT: Once = Once::new();
     match std::env::var_os("STEADFAST_SERVER") {
         Some(named) => PathBuf::from(named),

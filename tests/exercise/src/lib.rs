@@ -2,9 +2,10 @@
 //! through their APIs. Shared by the tests of this package.
 
 mod build;
+mod page;
 mod process;
 mod town;
 
-pub use build::{ExerciseSource, example_binary};
-pub use process::{Process, wait_until};
+pub use build::{ExerciseSource, example_binary, root, server};
+pub use process::{Process, free_port, wait_until};
 pub use town::{Town, TownOptions};

@@ -152,6 +152,13 @@ impl Town {
         answer.expect("the API answers").json().await.expect("the API answers in JSON")
     }
 
+    /// Asserts that the server's own pages show this of a transfer, one click from the list. Each pattern is a regular
+    /// expression; `name` is the folder of the pictures, where they are asked for.
+    pub fn assert_page_shows(&self, id: &str, patterns: &[&str], name: &str) {
+        let pages = format!("http://127.0.0.1:{}", self.ui_port);
+        tokio::task::block_in_place(|| crate::page::assert_seen(&pages, id, patterns, name));
+    }
+
     async fn bank_answer(&self, path: &str) -> Vec<Value> {
         let url = format!("http://127.0.0.1:{}{path}", self.bank_port);
         let answer = self.http.get(url).send().await.expect("the bank answers");

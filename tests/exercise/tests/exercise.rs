@@ -14,37 +14,72 @@ const PATIENCE: Duration = Duration::from_secs(180);
 async fn both_mistakes_are_seen_and_repaired_and_all_money_arrives() {
     let town = Town::start(TownOptions::default()).await;
     let source = ExerciseSource::copy_into(town.folder());
+    // All that a learner builds, built beforehand: the longer code fails, the longer the server waits with the next try, and
+    // this test should not be as slow as a busy machine's compiler is.
+    let first_mistake = source.place("workflow.rs", "amount.units() / one_percent");
+    let broken = source.build("first");
+    source.repair_workflow();
+    let second_mistake = source.place("activities.rs", "&key(&context, \"withdraw\")");
+    let half_repaired = source.build("second");
+    source.repair_activity();
+    let repaired = source.build("third");
 
-    let worker = town.worker(&source.build("first"));
+    let worker = town.worker(&broken);
     let orders = town.start_batch(20, 20).await;
     let ids: Vec<&str> =
         orders.iter().map(|order| order["id"].as_str().expect("a transfer has an id")).collect();
 
     // The first mistake: the workflow's own code.
-    let line = source.place("workflow.rs", "amount.units() / one_percent");
     for id in &ids {
-        wait_until("the workflow task fails", PATIENCE, async || workflow_task_fails(&town, id, &line).await)
-            .await;
+        wait_until("the workflow task fails", PATIENCE, async || {
+            workflow_task_fails(&town, id, &first_mistake).await
+        })
+        .await;
     }
-    assert_eq!(shown_trouble(&town, ids[0]).await, ("workflow".into(), line));
+    let (file, number) = first_mistake.rsplit_once(':').expect("a place is a file and a line");
+    let file = file.strip_prefix("examples/money-transfer/").expect("the place is in the example");
+    town.assert_page_shows(
+        ids[0],
+        &[
+            "code keeps failing",
+            "attempt to divide by zero",
+            file,
+            &format!("line {number}\\b"),
+            "share_of_balance",
+            "attempt \\d",
+        ],
+        "first-mistake",
+    );
+    assert_eq!(shown_trouble(&town, ids[0]).await, ("workflow".into(), first_mistake));
     assert_eq!(town.bookings().await, [], "no money has moved yet");
 
-    source.repair_workflow();
-    let repaired = source.build("second");
     worker.stop();
-    let worker = town.worker(&repaired);
+    let worker = town.worker(&half_repaired);
 
     // The second mistake: an activity that calls a wrong address for ever.
-    let line = source.place("activities.rs", "&key(&context, \"withdraw\")");
     for id in &ids {
-        wait_until("the withdrawal fails", PATIENCE, async || withdrawal_fails(&town, id, &line).await).await;
+        wait_until("the withdrawal fails", PATIENCE, async || {
+            withdrawal_fails(&town, id, &second_mistake).await
+        })
+        .await;
     }
+    let (_, number) = second_mistake.rsplit_once(':').expect("a place is a file and a line");
+    town.assert_page_shows(
+        ids[0],
+        &[
+            "withdraw",
+            "attempt \\d",
+            "answered 404",
+            "activities.rs",
+            &format!("line {number}\\b"),
+            "next attempt in \\d+ s",
+        ],
+        "second-mistake",
+    );
     let (place, shown_line) = shown_trouble(&town, ids[0]).await;
-    assert_eq!((place["activity"].as_str(), shown_line), (Some("withdraw"), line));
+    assert_eq!((place["activity"].as_str(), shown_line), (Some("withdraw"), second_mistake));
     assert_eq!(town.bookings().await, [], "no money has moved yet");
 
-    source.repair_activity();
-    let repaired = source.build("third");
     worker.stop();
     let worker = town.worker(&repaired);
 

@@ -89,7 +89,7 @@ export function RunPage({ route, first }: { route: RunRoute; first: RunData }) {
       <NowCard line={line} route={route} />
       {line.failure && (
         <section class="card why" aria-label="Why">
-          <FailureView failure={line.failure} />
+          <FailureView failure={line.failure} said={line.error} />
         </section>
       )}
       <Pending route={route} describe={describe} pollers={pollers} />

@@ -8,19 +8,27 @@ import { plural } from "../pure/words.ts";
 import { Copy } from "./copy.tsx";
 import { Payloads } from "./payload.tsx";
 
-export function FailureView({ failure }: { failure: Failure }) {
+/** `said` is what stands above it already: a lone cause that has nothing to add is not said again. */
+export function FailureView({ failure, said }: { failure: Failure; said?: string }) {
   const chain = causes(failure);
   const place = chain.find((cause) => cause.place !== undefined)?.place;
   return (
     <div class="failure">
       {place && <PlaceView place={place} />}
-      <ol class="causes">
-        {chain.map((cause, index) => (
-          <CauseView key={index} cause={cause} first={index === 0} />
-        ))}
-      </ol>
+      {!(place && chain.length === 1 && addsNothing(chain[0]!, said)) && (
+        <ol class="causes">
+          {chain.map((cause, index) => (
+            <CauseView key={index} cause={cause} first={index === 0} />
+          ))}
+        </ol>
+      )}
     </div>
   );
+}
+
+function addsNothing(cause: Cause, said: string | undefined): boolean {
+  const more = cause.message.includes("\n") || cause.encoded || cause.details?.length || cause.frames.length > 1;
+  return headline(cause) === said && cause.retryable !== false && !more;
 }
 
 /** The line to look at. */

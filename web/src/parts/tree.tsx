@@ -21,11 +21,13 @@ interface TreeProps {
 export function Tree({ value, href, without = [] }: TreeProps) {
   const entries = Object.entries(value).filter(([name, one]) => !without.includes(name) && !NOISE.includes(name) && !isEmpty(one));
   if (entries.length === 0) return <p class="muted">Nothing more.</p>;
+  // A map of payloads is somebody's own (memo, search attributes, headers): its names are shown letter by letter.
+  const own = Object.values(value).every(isPayload);
   return (
     <dl class="tree">
       {entries.map(([name, one]) => (
         <div key={name} class={isBlock(one) ? "block" : "pair"}>
-          <dt>{words(name)}</dt>
+          <dt class={own ? "mono" : undefined}>{own ? name : words(name)}</dt>
           <dd>{show(name, one, href)}</dd>
         </div>
       ))}

@@ -187,7 +187,7 @@ impl Engine {
         });
     }
 
-    fn offer_query(&self, queue: &QueueKey, query: QueryTask) {
+    pub(crate) fn offer_query(&self, queue: &QueueKey, query: QueryTask) {
         if self.inner.callers.set_queue(query.caller, queue) {
             self.inner.matching.offer_query(queue, query);
         }

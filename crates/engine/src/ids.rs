@@ -1,10 +1,12 @@
 //! Random ids from one seed, and the order of tasks.
 
+use crate::matching::Matching;
 use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
-use steadfast_machine::{Ids, Time};
+use steadfast_api::v1::common::Priority;
+use steadfast_machine::{Ids, QueueKey, Time};
 
 pub struct EngineIds {
     random: Mutex<SmallRng>,
@@ -18,20 +20,33 @@ impl EngineIds {
 
     /// A source for one step.
     pub fn source(&self) -> Source<'_> {
-        Source(self)
+        Source { ids: self, queues: None }
+    }
+
+    /// The same, for one that puts tasks into these queues.
+    pub fn source_for<'a>(&'a self, queues: &'a Matching) -> Source<'a> {
+        Source { ids: self, queues: Some(queues) }
     }
 }
 
-pub struct Source<'a>(&'a EngineIds);
+pub struct Source<'a> {
+    ids: &'a EngineIds,
+    queues: Option<&'a Matching>,
+}
 
 impl Ids for Source<'_> {
     fn random(&mut self) -> u64 {
-        self.0.random.lock().expect("nothing panics while it holds this").next_u64()
+        self.ids.random.lock().expect("nothing panics while it holds this").next_u64()
     }
 
     fn order(&mut self, now: Time) -> i64 {
         let next = |last: i64| Some(last.saturating_add(1).max(now.0));
-        let last = self.0.order.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let last = self.ids.order.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         last.map_or(now.0, |last| last.saturating_add(1).max(now.0))
+    }
+
+    fn place(&mut self, queue: &QueueKey, level: u8, priority: Option<&Priority>, now: Time) -> i64 {
+        let fresh = self.order(now);
+        self.queues.map_or(fresh, |queues| queues.place(queue, level, priority, fresh))
     }
 }

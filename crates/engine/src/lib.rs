@@ -22,11 +22,12 @@ mod transaction;
 pub mod views;
 mod visibility;
 mod watch;
+pub mod workers;
 
 pub use clock::{Clock, SystemClock};
 pub use failure::Failure;
 pub use history::{HistoryPage, Progress, TaskHistory};
-pub use matching::{PollerView, QueueView};
+pub use matching::{ConfigChange, Hint, LevelView, LimitSource, PollerInfo, QueueView, RateChange};
 pub use namespaces::{NamespaceState, Namespaces};
 pub use polls::{ActivityTaskPoll, Poll, QueryPoll, WorkflowTaskPoll};
 
@@ -41,6 +42,7 @@ use steadfast_machine::{CallerId, Limits, Time};
 use steadfast_storage::{Store, StoreError};
 use tokio::sync::watch as tokio_watch;
 use watch::Watches;
+use workers::{Departed, Workers};
 
 /// The engine of one process. Cheap to clone.
 #[derive(Clone)]
@@ -60,6 +62,8 @@ pub(crate) struct Inner {
     outbox: Outbox,
     callers: Callers,
     watches: Watches,
+    workers: Workers,
+    departed: Arc<Departed>,
     /// The epochs under which this process owns the shards.
     epochs: Vec<u64>,
     shutdown: tokio_watch::Sender<bool>,
@@ -92,10 +96,8 @@ impl Engine {
     ) -> Result<Engine, StoreError> {
         let epochs = acquire_all(&store).await?;
         let namespaces = Namespaces::load(store.clone()).await?;
-        let matching = Matching::new(store.clone());
-        for (queue, count) in store.backlogs().await? {
-            matching.restore(&queue, count);
-        }
+        let departed = Arc::<Departed>::default();
+        let matching = Matching::load(store.clone(), departed.clone()).await?;
         let ids = EngineIds::new(config.seed);
         let callers = Callers::new(steadfast_machine::Ids::random(&mut ids.source()));
         let inner = Arc::new(Inner {
@@ -108,6 +110,8 @@ impl Engine {
             outbox: Outbox::default(),
             callers,
             watches: Watches::default(),
+            workers: Workers::default(),
+            departed,
             epochs,
             shutdown: tokio_watch::Sender::new(false),
             clock,
@@ -134,6 +138,11 @@ impl Engine {
 
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
+    }
+
+    /// The workers that tell of themselves.
+    pub fn workers(&self) -> &Workers {
+        &self.inner.workers
     }
 
     /// A name for somebody who is going to wait.

@@ -3,13 +3,15 @@
 use crate::Engine;
 use crate::failure::Failure;
 use crate::history::TaskHistory;
-use crate::matching::{Handed, PollerInfo, Taken};
+use crate::matching::{Handed, Hint, Polled, PollerInfo, Taken};
 use crate::run::start_input;
+use std::sync::Arc;
 use std::time::Instant;
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_api::v1::query::WorkflowQuery;
 use steadfast_machine::decision::QueryTask;
 use steadfast_machine::planted::{Planted, is_planted};
+use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
 use steadfast_machine::{CallerId, QueueKey, Reject, Reply, RunKey};
 
@@ -18,16 +20,13 @@ pub struct Poll {
     pub queue: QueueKey,
     /// For a sticky queue: the normal one that it belongs to.
     pub sticky_of: Option<String>,
-    pub identity: String,
-    pub build_id: String,
-    pub deployment_name: String,
-    /// Tasks per second that this worker allows the queue, if it says so.
-    pub rate: Option<f64>,
+    /// Who polls; the time is filled in.
+    pub info: PollerInfo,
 }
 
 #[derive(Clone, Debug)]
 pub enum WorkflowTaskPoll {
-    Task { task: Box<StartedWorkflowTask>, history: TaskHistory, backlog: i64 },
+    Task { task: Box<StartedWorkflowTask>, history: TaskHistory, hint: Hint },
     Query(Box<QueryPoll>),
 }
 
@@ -48,6 +47,7 @@ pub struct ActivityTaskPoll {
     pub activity: Box<StartedActivity>,
     /// The event of its scheduling: input and header.
     pub scheduled: Box<HistoryEvent>,
+    pub hint: Hint,
 }
 
 impl Engine {
@@ -57,26 +57,25 @@ impl Engine {
         poll: Poll,
         deadline: Instant,
     ) -> Result<Option<WorkflowTaskPoll>, Failure> {
-        while let Some((handed, taken)) = self.next(&poll, deadline).await {
-            match handed {
+        let Poll { queue, sticky_of, info } = poll;
+        let info = self.arrived(info);
+        while let Some(polled) = self.next(&queue, &info, deadline).await {
+            let hint = polled.hint;
+            let reply = match polled.handed {
                 Handed::Query(query) => {
                     // What is rare has a place of its own: a poll's future is as large as its largest branch, and is copied.
-                    let query = Box::pin(self.query_poll(query, poll.sticky_of.is_some())).await;
+                    let query = Box::pin(self.query_poll(query, sticky_of.is_some())).await;
                     if let Some(query) = query {
                         return Ok(Some(WorkflowTaskPoll::Query(Box::new(query))));
                     }
+                    None
                 }
-                Handed::Started(delivery) => {
-                    if let Some(WorkflowReply::WorkflowTask(task)) = delivery.accept().map(|reply| *reply) {
-                        return self.workflow_task(&poll.queue, task).await.map(Some);
-                    }
-                }
-                Handed::Task(_) => {
-                    let started = Box::pin(self.start_taken(&poll, taken)).await?;
-                    if let Some(WorkflowReply::WorkflowTask(task)) = started.map(|started| *started) {
-                        return self.workflow_task(&poll.queue, task).await.map(Some);
-                    }
-                }
+                Handed::Started(delivery) => delivery.accept(),
+                Handed::Task(_) => Box::pin(self.start_taken(&info, polled.taken)).await?,
+            };
+            if let Some(WorkflowReply::WorkflowTask(task)) = reply.map(|reply| *reply) {
+                let history = self.task_history(queue.namespace, &task).await?;
+                return Ok(Some(WorkflowTaskPoll::Task { task: Box::new(task), history, hint }));
             }
         }
         Ok(None)
@@ -88,33 +87,32 @@ impl Engine {
         poll: Poll,
         deadline: Instant,
     ) -> Result<Option<ActivityTaskPoll>, Failure> {
-        while let Some((handed, taken)) = self.next(&poll, deadline).await {
-            let reply = match handed {
+        let Poll { queue, info, .. } = poll;
+        let info = self.arrived(info);
+        while let Some(polled) = self.next(&queue, &info, deadline).await {
+            let hint = polled.hint;
+            let reply = match polled.handed {
                 Handed::Query(_) => None,
                 Handed::Started(delivery) => delivery.accept(),
-                Handed::Task(_) => Box::pin(self.start_taken(&poll, taken)).await?,
+                Handed::Task(_) => Box::pin(self.start_taken(&info, polled.taken)).await?,
             };
             if let Some(WorkflowReply::Activity(mut activity)) = reply.map(|reply| *reply) {
-                let scheduled = self.scheduled_event(poll.queue.namespace, &mut activity).await?;
-                return Ok(Some(ActivityTaskPoll { activity: Box::new(activity), scheduled }));
+                let scheduled = self.scheduled_event(queue.namespace, &mut activity).await?;
+                return Ok(Some(ActivityTaskPoll { activity: Box::new(activity), scheduled, hint }));
             }
         }
         Ok(None)
     }
 
-    async fn next(&self, poll: &Poll, deadline: Instant) -> Option<(Handed, Option<Taken>)> {
-        let info = PollerInfo {
-            identity: poll.identity.clone(),
-            build_id: poll.build_id.clone(),
-            deployment_name: poll.deployment_name.clone(),
-            sticky: poll.sticky_of.is_some(),
-            rate: poll.rate,
-            at: self.now(),
-        };
+    fn arrived(&self, info: PollerInfo) -> Arc<PollerInfo> {
+        Arc::new(PollerInfo { at: self.now(), ..info })
+    }
+
+    async fn next(&self, queue: &QueueKey, info: &Arc<PollerInfo>, deadline: Instant) -> Option<Polled> {
         let mut shutdown = self.shutdown();
         tokio::select! {
             biased;
-            found = self.inner.matching.poll(&poll.queue, info, deadline.into()) => found,
+            found = self.inner.matching.poll(queue, info, deadline.into(), || self.now()) => found,
             _ = shutdown.wait_for(|down| *down) => None,
         }
     }
@@ -122,20 +120,13 @@ impl Engine {
     /// Starts a task from the backlog. `None`: it was about something that is over, and the poll goes on.
     async fn start_taken(
         &self,
-        poll: &Poll,
+        info: &PollerInfo,
         taken: Option<Taken>,
     ) -> Result<Option<Box<WorkflowReply>>, Failure> {
         let Some(taken) = taken else { return Ok(None) };
         let Some(task) = taken.task() else { return Ok(None) };
-        let info = PollerInfo {
-            identity: poll.identity.clone(),
-            build_id: poll.build_id.clone(),
-            deployment_name: poll.deployment_name.clone(),
-            ..PollerInfo::default()
-        };
-        let input = start_input(task, &info, self.request_id());
-        let (entity, key) = (task.run.entity.clone(), task.key.clone());
-        match self.apply(entity, input).await {
+        let input = start_input(task, info, self.request_id());
+        match self.apply(task.run.entity.clone(), input).await {
             Ok(Reply::Workflow(reply)) => {
                 if is_planted(Planted::DispatchTwice) {
                     drop(taken);
@@ -146,22 +137,12 @@ impl Engine {
             }
             // Stale, or its run is gone: nobody wants it any more.
             Ok(_) | Err(Failure::Reject(_)) => {
+                self.inner.matching.void(task);
                 taken.settle();
-                self.inner.matching.finished(&key);
                 Ok(None)
             }
             Err(failure) => Err(failure),
         }
-    }
-
-    async fn workflow_task(
-        &self,
-        queue: &QueueKey,
-        task: StartedWorkflowTask,
-    ) -> Result<WorkflowTaskPoll, Failure> {
-        let history = self.task_history(queue.namespace, &task).await?;
-        let backlog = self.inner.matching.view(queue).backlog;
-        Ok(WorkflowTaskPoll::Task { task: Box::new(task), history, backlog })
     }
 
     async fn query_poll(&self, query: QueryTask, sticky: bool) -> Option<QueryPoll> {
@@ -213,11 +194,30 @@ impl Engine {
 
     /// Lets go of a sticky queue's pollers; what waits there goes to the normal queue at once.
     pub async fn shut_sticky(&self, queue: &QueueKey) {
-        use steadfast_machine::workflow::input::{Input, What};
-        for task in self.inner.matching.shut(queue) {
+        let (tasks, queries) = self.inner.matching.shut(queue);
+        for task in tasks {
             let what =
                 What::StickyUnavailable { scheduled_event_id: task.scheduled_event_id, stamp: task.stamp };
             self.tell(task.run.entity.clone(), Input::run(task.run.run, what));
+        }
+        for query in queries {
+            let (entity, run) = (query.run.entity.clone(), query.run.run);
+            self.tell(entity.clone(), Input::run(run, What::ResetSticky));
+            let normal = self.describe(entity, Some(run)).await.map(|run| run.start.task_queue.clone());
+            match normal {
+                Ok(name) => self.offer_query(&QueueKey { name: name.into(), ..queue.clone() }, query),
+                Err(failure) => {
+                    self.inner.callers.answer(query.caller, Err(failure));
+                }
+            }
+        }
+    }
+
+    /// A worker leaves: its polls of these queues end, and those that are still on their way get nothing.
+    pub fn dismiss_worker(&self, namespace: uuid::Uuid, instance_key: &str, queues: &[QueueKey]) {
+        self.inner.departed.put(namespace, instance_key);
+        for queue in queues {
+            self.inner.matching.dismiss(queue, instance_key);
         }
     }
 }

@@ -7,7 +7,7 @@
 use crate::Engine;
 use crate::entity::{Entity, Loaded, Tail};
 use crate::failure::Failure;
-use crate::matching::{Handed, Reserved};
+use crate::matching::Reserved;
 use crate::transaction::Transaction;
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
@@ -319,7 +319,7 @@ impl Engine {
 
     async fn pair(&self, key: &EntityKey, entity: &Entity, turn: &mut Turn, task: Task, reserved: Reserved) {
         let request_id = self.request_id();
-        let input = start_input(&task, &reserved.info, request_id);
+        let input = start_input(&task, reserved.info(), request_id);
         let queue = task.key.queue;
         match self.decide(key, entity, &mut turn.transaction, &input).await {
             Ok((Ok(Reply::Workflow(reply)), _)) => turn.pairs.push((queue, reserved, reply)),
@@ -353,7 +353,7 @@ impl Engine {
             true => Fetched::default(),
             false => Box::pin(self.fetch(entity, transaction, runs, &needs)).await?,
         };
-        let mut ids = self.inner.ids.source();
+        let mut ids = self.inner.ids.source_for(&self.inner.matching);
         let mut env = Env {
             now: self.inner.clock.now(),
             ids: &mut ids,
@@ -498,11 +498,8 @@ impl Engine {
                 drop(Delivery::activity(self, key, activity));
             }
         }
-        for (queue, reserved, reply) in pairs {
-            self.inner.matching.paired(&queue);
-            let delivery = Delivery::new(self, key, entity, reply);
-            // If the poller went away, dropping the delivery gives its activity back.
-            let _ = reserved.sender.send(Handed::Started(delivery));
+        for (_, reserved, reply) in pairs {
+            reserved.hand(Delivery::new(self, key, entity, reply));
         }
         for task in std::mem::take(&mut transaction.tasks_added).into_values() {
             self.inner.matching.offer(*task);

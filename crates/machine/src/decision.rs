@@ -1,6 +1,7 @@
 //! What a machine decides: a closed list of changes and effects, which the engine stores first and carries out after.
 
 use crate::any::AnyRun;
+use crate::duration::SECOND;
 use crate::key::{CallerId, EntityKey, RowKey, RunKey, TaskKey, Time};
 use crate::reject::Reject;
 use crate::workflow::reply::WorkflowReply;
@@ -25,6 +26,16 @@ pub struct Task {
     /// Has a row. A speculative workflow task has none: it is lost with the process, and nobody minds.
     pub stored: bool,
     pub priority: Option<Priority>,
+    /// When it was put into its queue.
+    pub created: Time,
+}
+
+impl Task {
+    /// When a task was created that got this place at this moment: the same number if its place follows the time, so
+    /// that stores need not keep both.
+    pub fn created(place: i64, now: Time) -> Time {
+        if Time(place).since(now).abs() < SECOND { Time(place) } else { now }
+    }
 }
 
 /// A message to another entity, kept in the outbox until it was applied there.

@@ -1,11 +1,11 @@
 //! What a machine may know beside the state: the time, a source of ids, the limits, the namespace, and what it asked
 //! to have loaded.
 
-use crate::key::Time;
+use crate::key::{QueueKey, Time};
 use crate::limits::Limits;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use steadfast_api::v1::common::SearchAttributes;
+use steadfast_api::v1::common::{Priority, SearchAttributes};
 use steadfast_api::v1::history::HistoryEvent;
 use uuid::Uuid;
 
@@ -16,6 +16,12 @@ pub trait Ids: Send {
 
     /// A number that rises with every call in this process and follows the time: the place of a task in its queue.
     fn order(&mut self, now: Time) -> i64;
+
+    /// The place of a task in its queue, among those of its priority: [`Ids::order`], or another where the fairness keys
+    /// of tasks say so.
+    fn place(&mut self, _queue: &QueueKey, _level: u8, _priority: Option<&Priority>, now: Time) -> i64 {
+        self.order(now)
+    }
 
     /// A random id that says nothing about when it was made.
     fn uuid(&mut self) -> Uuid {

@@ -14,7 +14,7 @@ use steadfast_machine::{Limits, Reject};
 use uuid::Uuid;
 
 /// Names that begin so are the server's own: partitions, in the reference.
-const RESERVED_QUEUE: &str = "/_sys/";
+pub const RESERVED_QUEUE: &str = "/_sys/";
 /// The queue of the reference's own workers in every namespace.
 const INTERNAL_QUEUE: &str = "temporal-sys-per-ns-tq";
 /// Entries of a retry policy's non-retryable types that name a timeout.

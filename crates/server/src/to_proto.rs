@@ -3,10 +3,12 @@
 
 mod activity_executions;
 mod describe;
+mod queues;
 mod tasks;
 
 pub use activity_executions::*;
 pub use describe::*;
+pub use queues::*;
 pub use tasks::*;
 
 use bytes::Bytes;
@@ -14,14 +16,13 @@ use prost::Message;
 use prost_types::Timestamp;
 use steadfast_api::v1::common::{Memo, SearchAttributes, WorkflowExecution, WorkflowType};
 use steadfast_api::v1::enums::{TaskQueueKind, UpdateWorkflowExecutionLifecycleStage as Stage};
-use steadfast_api::v1::taskqueue::{PollerInfo, TaskQueue, TaskQueueStats};
+use steadfast_api::v1::taskqueue::TaskQueue;
 use steadfast_api::v1::update::UpdateRef;
 use steadfast_api::v1::workflow::WorkflowExecutionInfo;
 use steadfast_api::v1::workflowservice::{
     PollWorkflowExecutionUpdateResponse, SignalWithStartWorkflowExecutionResponse,
     StartWorkflowExecutionResponse, UpdateWorkflowExecutionResponse,
 };
-use steadfast_engine::{PollerView, QueueView};
 use steadfast_machine::duration;
 use steadfast_machine::workflow::reply::{Started, UpdateReply};
 use steadfast_machine::{RunKey, Time};
@@ -32,9 +33,6 @@ use uuid::Uuid;
 
 /// What stands on the wire for a time that there is not: the zero of the reference's language, the year 1.
 pub const YEAR_ONE: Timestamp = Timestamp { seconds: -62_135_596_800, nanos: 0 };
-
-/// Tasks per second of a poller that did not say: as the reference shows it.
-const UNLIMITED_RATE: f64 = 100_000.0;
 
 pub fn time(time: Time) -> Option<Timestamp> {
     time.if_set().map(Time::timestamp)
@@ -153,25 +151,4 @@ pub fn typed(attributes: Option<&SearchAttributes>, schema: &dyn Schema) -> Sear
         }
     }
     attributes
-}
-
-pub fn pollers(view: &QueueView) -> Vec<PollerInfo> {
-    let poller = |poller: &PollerView| PollerInfo {
-        last_access_time: time(poller.last_access),
-        identity: poller.identity.clone(),
-        rate_per_second: poller.rate.unwrap_or(UNLIMITED_RATE),
-        ..PollerInfo::default()
-    };
-    view.pollers.iter().map(poller).collect()
-}
-
-pub fn queue_stats(view: &QueueView, now: Time) -> TaskQueueStats {
-    let age = view.oldest.map_or(0, |oldest| now.since(oldest).max(0));
-    TaskQueueStats {
-        approximate_backlog_count: view.backlog,
-        approximate_backlog_age: duration::proto(age),
-        tasks_add_rate: view.add_rate,
-        tasks_dispatch_rate: view.dispatch_rate,
-        rate_limiting_active: false,
-    }
 }

@@ -18,7 +18,11 @@ mod protocol;
 mod queries;
 #[path = "rim/start.rs"]
 mod start;
+#[path = "rim/task_queues.rs"]
+mod task_queues;
 #[path = "rim/visibility.rs"]
 mod visibility;
+#[path = "rim/workers.rs"]
+mod workers;
 #[path = "rim/world.rs"]
 mod world;

@@ -11,7 +11,7 @@ use steadfast_api::v1::enums::{QueryResultType, WorkflowTaskFailedCause};
 use steadfast_api::v1::history::history_event::Attributes as Event;
 use steadfast_api::v1::history::{History, HistoryEvent};
 use steadfast_api::v1::query::WorkflowQueryResult;
-use steadfast_engine::{Failure, Poll, WorkflowTaskPoll};
+use steadfast_engine::{Failure, Poll, PollerInfo, WorkflowTaskPoll};
 use steadfast_machine::duration::SECOND;
 use steadfast_machine::workflow::input::*;
 use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
@@ -22,10 +22,7 @@ fn a_poll(world: &World, kind: QueueType, sticky: Option<&str>) -> Poll {
     Poll {
         queue: world.queue(sticky.unwrap_or(QUEUE), kind),
         sticky_of: sticky.map(|_| QUEUE.to_owned()),
-        identity: "worker".into(),
-        build_id: String::new(),
-        deployment_name: String::new(),
-        rate: None,
+        info: PollerInfo { identity: "worker".into(), ..PollerInfo::default() },
     }
 }
 

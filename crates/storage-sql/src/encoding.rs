@@ -122,6 +122,9 @@ struct TaskRow {
     sticky: bool,
     #[prost(message, optional, tag = "7")]
     priority: Option<Priority>,
+    /// Only where it differs from the order in the key.
+    #[prost(int64, optional, tag = "8")]
+    created: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -160,6 +163,7 @@ pub fn encode_task(task: &Task) -> Vec<u8> {
         expires: task.expires.map(|time| time.0),
         sticky: task.sticky,
         priority: task.priority.clone(),
+        created: (task.created.0 != task.key.order).then_some(task.created.0),
     };
     row.encode_to_vec()
 }
@@ -180,6 +184,7 @@ pub fn decode_task(key: TaskKey, body: &[u8]) -> Result<Task, StoreError> {
         sticky: row.sticky,
         stored: true,
         priority: row.priority,
+        created: Time(row.created.unwrap_or(key.order)),
         key,
     })
 }

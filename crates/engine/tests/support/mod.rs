@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use steadfast_api::v1::command::Command;
 use steadfast_api::v1::history::History;
-use steadfast_engine::{Config, Engine, NamespaceState, Poll, SystemClock, WorkflowTaskPoll};
+use steadfast_engine::{Config, Engine, NamespaceState, Poll, PollerInfo, SystemClock, WorkflowTaskPoll};
 use steadfast_machine::workflow::input::*;
 use steadfast_machine::workflow::reply::{StartedWorkflowTask, WorkflowReply};
 use steadfast_machine::{EntityKey, QueueKey, QueueType, Reply};
@@ -54,10 +54,7 @@ impl Setup {
         Poll {
             queue: QueueKey { namespace: self.namespace, name: "q".into(), kind },
             sticky_of: None,
-            identity: "worker".into(),
-            build_id: String::new(),
-            deployment_name: String::new(),
-            rate: None,
+            info: PollerInfo { identity: "worker".into(), ..PollerInfo::default() },
         }
     }
 

@@ -187,8 +187,13 @@ impl Step {
             0 => 3,
             key => key.clamp(1, 5) as u32,
         };
-        let queued =
-            QueuedRow { queue: row.task_queue.clone(), priority: level, order: env.ids.order(env.now) };
+        let queue = QueueKey {
+            namespace: self.entity.namespace,
+            name: Arc::from(row.task_queue.as_str()),
+            kind: QueueType::Activity,
+        };
+        let order = env.ids.place(&queue, level as u8, row.priority.as_ref(), env.now);
+        let queued = QueuedRow { queue: row.task_queue.clone(), priority: level, order };
         row.queued = Some(queued.clone());
         let expires =
             (row.schedule_to_start > 0).then(|| Time(row.scheduled_time).plus(row.schedule_to_start));
@@ -202,6 +207,7 @@ impl Step {
             sticky: false,
             stored: true,
             priority,
+            created: Task::created(order, env.now),
         };
         self.tasks_added.push(task);
     }

@@ -358,7 +358,12 @@ impl Step {
             0 => 3,
             key => key.clamp(1, 5) as u32,
         };
-        let row = QueuedRow { queue: queue.to_owned(), priority: level, order: env.ids.order(env.now) };
+        let order = match task.sticky {
+            // One worker's own queue: nobody is there to be fair to.
+            true => env.ids.order(env.now),
+            false => env.ids.place(&self.queue(queue, kind), level as u8, priority.as_ref(), env.now),
+        };
+        let row = QueuedRow { queue: queue.to_owned(), priority: level, order };
         self.tasks_added.push(Task {
             key: self.task_key(&row, kind),
             run: self.key.clone(),
@@ -368,6 +373,7 @@ impl Step {
             sticky: task.sticky,
             stored: task.stored,
             priority,
+            created: Task::created(order, env.now),
         });
         row
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use steadfast_api::v1::common::Payloads;
 use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::workflowservice::*;
-use steadfast_engine::{NamespaceState, Poll};
+use steadfast_engine::{NamespaceState, Poll, PollerInfo};
 use steadfast_machine::workflow::input::ActivityEnd;
 use steadfast_machine::workflow::reply::WorkflowReply;
 use steadfast_machine::{AnyInput, EntityKey, QueueKey, QueueType, Reply};
@@ -41,16 +41,24 @@ pub async fn poll_activity_task_queue(
             kind: QueueType::Activity,
         },
         sticky_of: None,
-        identity: request.identity,
-        build_id,
-        deployment_name,
-        rate: request.task_queue_metadata.and_then(|metadata| metadata.max_tasks_per_second),
+        info: PollerInfo {
+            identity: request.identity,
+            instance_key: request.worker_instance_key,
+            build_id,
+            deployment_name,
+            deployment: request.deployment_options,
+            rate: request
+                .task_queue_metadata
+                .and_then(|metadata| metadata.max_tasks_per_second)
+                .filter(|rate| *rate >= 0.0),
+            ..PollerInfo::default()
+        },
     };
     let polled = frontend.unless_stopping(frontend.engine.poll_activity_task(poll, until)).await;
     let task = polled.transpose()?.flatten();
     Ok(task.map_or_else(PollActivityTaskQueueResponse::default, |task| {
         let of = (namespace.id, namespace.name.as_str());
-        to_proto::activity_task(&frontend.tokens, of, *task.activity, task.scheduled)
+        to_proto::activity_task(&frontend.tokens, of, *task.activity, task.scheduled, task.hint)
     }))
 }
 

@@ -36,6 +36,9 @@ fn info(frontend: &Frontend, namespace: &NamespaceState) -> NamespaceInfo {
             sync_update: true,
             async_update: true,
             reported_problems_search_attribute: true,
+            worker_heartbeats: true,
+            worker_poll_complete_on_shutdown: true,
+            poller_autoscaling: true,
             workflow_pause: frontend.limits.workflow_pause,
             ..Capabilities::default()
         }),
@@ -293,6 +296,7 @@ async fn purged(engine: &Engine, id: Uuid) -> Result<(), Failure> {
         let all = all.map_err(|error| Failure::Unavailable(error.to_string()))?;
         let page = engine.list(id, Kind::Workflow, all, None, PAGE).await?;
         if page.rows.is_empty() {
+            engine.forget_queue_configs(id).await?;
             return engine.namespaces().delete(id).await;
         }
         for (key, _) in page.rows {

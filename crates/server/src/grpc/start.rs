@@ -5,6 +5,7 @@ use crate::frontend::{Frontend, unexpected};
 use crate::status::Refusal;
 use crate::{from_proto, to_proto};
 use steadfast_api::v1::workflowservice::*;
+use steadfast_engine::Hint;
 use steadfast_machine::Reply;
 use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::reply::WorkflowReply;
@@ -27,7 +28,7 @@ pub async fn start_workflow_execution(
     if let Some(task) = eager {
         let history = frontend.engine.task_history(namespace.id, &task).await?;
         response.eager_workflow_task =
-            Some(to_proto::workflow_task(&frontend.tokens, namespace.id, *task, history, 0));
+            Some(to_proto::workflow_task(&frontend.tokens, namespace.id, *task, history, Hint::default()));
     }
     Ok(response)
 }

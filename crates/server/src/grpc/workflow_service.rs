@@ -109,12 +109,12 @@ service! {
     list_workflow_rules(ListWorkflowRulesRequest) -> ListWorkflowRulesResponse;
     trigger_workflow_rule(TriggerWorkflowRuleRequest) -> TriggerWorkflowRuleResponse;
     record_worker_heartbeat(RecordWorkerHeartbeatRequest) -> RecordWorkerHeartbeatResponse = workers::record_worker_heartbeat;
-    list_workers(ListWorkersRequest) -> ListWorkersResponse;
-    count_workers(CountWorkersRequest) -> CountWorkersResponse;
-    update_task_queue_config(UpdateTaskQueueConfigRequest) -> UpdateTaskQueueConfigResponse;
-    fetch_worker_config(FetchWorkerConfigRequest) -> FetchWorkerConfigResponse;
-    update_worker_config(UpdateWorkerConfigRequest) -> UpdateWorkerConfigResponse;
-    describe_worker(DescribeWorkerRequest) -> DescribeWorkerResponse;
+    list_workers(ListWorkersRequest) -> ListWorkersResponse = workers::list_workers;
+    count_workers(CountWorkersRequest) -> CountWorkersResponse = workers::count_workers;
+    update_task_queue_config(UpdateTaskQueueConfigRequest) -> UpdateTaskQueueConfigResponse = task_queues::update_task_queue_config;
+    fetch_worker_config(FetchWorkerConfigRequest) -> FetchWorkerConfigResponse = workers::fetch_worker_config;
+    update_worker_config(UpdateWorkerConfigRequest) -> UpdateWorkerConfigResponse = workers::update_worker_config;
+    describe_worker(DescribeWorkerRequest) -> DescribeWorkerResponse = workers::describe_worker;
     pause_workflow_execution(PauseWorkflowExecutionRequest) -> PauseWorkflowExecutionResponse = signal::pause_workflow_execution;
     unpause_workflow_execution(UnpauseWorkflowExecutionRequest) -> UnpauseWorkflowExecutionResponse = signal::unpause_workflow_execution;
     start_activity_execution(StartActivityExecutionRequest) -> StartActivityExecutionResponse = activity_executions::start_activity_execution;

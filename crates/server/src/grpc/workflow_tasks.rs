@@ -9,7 +9,7 @@ use steadfast_api::v1::deployment::WorkerDeploymentOptions;
 use steadfast_api::v1::enums::{QueryResultType, TaskQueueKind};
 use steadfast_api::v1::query::WorkflowQueryResult;
 use steadfast_api::v1::workflowservice::*;
-use steadfast_engine::{Poll, WorkflowTaskPoll};
+use steadfast_engine::{Hint, Poll, PollerInfo, WorkflowTaskPoll};
 use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::reply::WorkflowReply;
 use steadfast_machine::{QueueKey, QueueType, Reject, Reply};
@@ -45,17 +45,21 @@ pub async fn poll_workflow_task_queue(
             kind: QueueType::Workflow,
         },
         sticky_of: sticky.then(|| queue.normal_name.clone()),
-        identity: request.identity,
-        build_id,
-        deployment_name,
-        rate: None,
+        info: PollerInfo {
+            identity: request.identity,
+            instance_key: request.worker_instance_key,
+            build_id,
+            deployment_name,
+            deployment: request.deployment_options,
+            ..PollerInfo::default()
+        },
     };
     let polled = frontend.unless_stopping(frontend.engine.poll_workflow_task(poll, until)).await;
     let task = polled.transpose()?.flatten();
     Ok(match task {
         None => PollWorkflowTaskQueueResponse::default(),
-        Some(WorkflowTaskPoll::Task { task, history, backlog }) => {
-            to_proto::workflow_task(&frontend.tokens, namespace.id, *task, history, backlog)
+        Some(WorkflowTaskPoll::Task { task, history, hint }) => {
+            to_proto::workflow_task(&frontend.tokens, namespace.id, *task, history, hint)
         }
         Some(WorkflowTaskPoll::Query(query)) => to_proto::query_task(&frontend.tokens, *query),
     })
@@ -95,14 +99,20 @@ pub async fn respond_workflow_task_completed(
         None => None,
         Some(task) => {
             let history = frontend.engine.task_history(namespace.id, &task).await?;
-            Some(to_proto::workflow_task(&frontend.tokens, namespace.id, task, history, 0))
+            Some(to_proto::workflow_task(&frontend.tokens, namespace.id, task, history, Hint::default()))
         }
     };
     let mut activity_tasks = Vec::with_capacity(started.len());
     for mut activity in started {
         let scheduled = frontend.engine.scheduled_event(namespace.id, &mut activity).await?;
         let of = (namespace.id, namespace.name.as_str());
-        activity_tasks.push(to_proto::activity_task(&frontend.tokens, of, activity, scheduled));
+        activity_tasks.push(to_proto::activity_task(
+            &frontend.tokens,
+            of,
+            activity,
+            scheduled,
+            Hint::default(),
+        ));
     }
     Ok(RespondWorkflowTaskCompletedResponse { workflow_task, activity_tasks, reset_history_event_id })
 }

@@ -1,13 +1,13 @@
 //! Tasks as workers get them.
 
-use super::{execution, nanos, normal_queue, time, workflow_type};
+use super::{execution, nanos, normal_queue, scaling, time, workflow_type};
 use crate::token::{self, Tokens, bytes_of};
 use bytes::Bytes;
 use steadfast_api::v1::common::ActivityType;
 use steadfast_api::v1::history::history_event::Attributes;
 use steadfast_api::v1::history::{ActivityTaskScheduledEventAttributes, HistoryEvent};
 use steadfast_api::v1::workflowservice::{PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse};
-use steadfast_engine::{QueryPoll, TaskHistory};
+use steadfast_engine::{Hint, QueryPoll, TaskHistory};
 use steadfast_machine::duration;
 use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ pub fn workflow_task(
     namespace: Uuid,
     started: StartedWorkflowTask,
     history: TaskHistory,
-    backlog: i64,
+    hint: Hint,
 ) -> PollWorkflowTaskQueueResponse {
     let task = &started.task;
     let task_token = tokens.workflow_task(token::WorkflowTask {
@@ -36,7 +36,8 @@ pub fn workflow_task(
         previous_started_event_id: started.previous_started_event_id,
         started_event_id: task.started_event_id,
         attempt: task.attempt,
-        backlog_count_hint: backlog,
+        backlog_count_hint: hint.backlog,
+        poller_scaling_decision: scaling(hint),
         next_page_token: next_page(tokens, started.run_id, history.next, started.next_event_id),
         history: Some(history.encoded),
         workflow_execution_task_queue: normal_queue(&started.task_queue),
@@ -82,6 +83,7 @@ pub fn activity_task(
     namespace: (Uuid, &str),
     started: StartedActivity,
     scheduled: Box<HistoryEvent>,
+    hint: Hint,
 ) -> PollActivityTaskQueueResponse {
     let row = started.activity;
     let standalone = started.workflow_id.is_empty();
@@ -118,6 +120,7 @@ pub fn activity_task(
         heartbeat_timeout: duration::proto(row.heartbeat),
         retry_policy: row.retry_policy,
         priority: row.priority,
+        poller_scaling_decision: scaling(hint),
         ..PollActivityTaskQueueResponse::default()
     }
 }

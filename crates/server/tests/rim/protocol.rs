@@ -85,7 +85,7 @@ async fn a_stop_ends_long_polls_empty() {
         name: QUEUE.into(),
         kind: steadfast_machine::QueueType::Workflow,
     };
-    while frontend.engine.describe_queue(&key).pollers.is_empty() {
+    while frontend.engine.describe_queue(&key).await.unwrap().pollers.is_empty() {
         tokio::task::yield_now().await;
     }
     let begun = std::time::Instant::now();

@@ -58,6 +58,7 @@ pub async fn a_task_is_read_back_whole<F: Fixture>(world: World<F>) {
             fairness_key: "tenant".into(),
             fairness_weight: 1.5,
         }),
+        created: Time(77),
     };
     world.write_tasks(vec![TaskChange::Add(full.clone())]).await;
     let page = world.store.read_backlog(&queue, None, 5).await.unwrap();

@@ -171,6 +171,7 @@ pub fn task(queue_name: &str, priority: u8, order: i64) -> Task {
         sticky: false,
         stored: true,
         priority: None,
+        created: Time(order),
     }
 }
 

@@ -1,14 +1,17 @@
 //! An engine on the in-memory store, and the shortest way to say what a client and a worker do with it.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_api::v1::command::Command;
+use steadfast_api::v1::common::Priority;
 use steadfast_api::v1::history::History;
 use steadfast_engine::{Config, Engine, NamespaceState, Poll, PollerInfo, SystemClock, WorkflowTaskPoll};
 use steadfast_machine::workflow::input::*;
 use steadfast_machine::workflow::reply::{StartedWorkflowTask, WorkflowReply};
 use steadfast_machine::{EntityKey, QueueKey, QueueType, Reply};
-use steadfast_storage::MemoryStore;
+use steadfast_storage::{MemoryStore, Store};
 use uuid::Uuid;
 
 pub struct Setup {
@@ -18,22 +21,29 @@ pub struct Setup {
 }
 
 pub async fn setup() -> Setup {
-    let engine = Engine::start(
-        Arc::new(MemoryStore::new(4, Uuid::from_u128(1))),
-        Arc::new(SystemClock),
-        Config::default(),
-    )
-    .await
-    .expect("an empty store opens");
+    setup_on(Arc::new(MemoryStore::new(4, Uuid::from_u128(1)))).await
+}
+
+/// The same on a store of the test's own, which may have been used before.
+pub async fn setup_on(store: Arc<dyn Store>) -> Setup {
+    let engine = Engine::start(store, Arc::new(SystemClock), Config::default()).await;
+    let engine = engine.expect("the store opens");
     let namespace = Uuid::from_u128(7);
-    engine.namespaces().register(NamespaceState::new(namespace, "default")).await.expect("it is new");
+    if engine.namespaces().by_id(namespace).is_none() {
+        engine.namespaces().register(NamespaceState::new(namespace, "default")).await.expect("it is new");
+    }
     Setup { engine, key: EntityKey::workflow(namespace, "w"), namespace }
 }
 
 impl Setup {
     pub async fn start(&self) -> Uuid {
+        self.start_as("w", None).await
+    }
+
+    pub async fn start_as(&self, id: &str, priority: Option<Priority>) -> Uuid {
         let start = Start {
-            workflow_id: "w".into(),
+            workflow_id: id.into(),
+            priority,
             workflow_type: "Transfer".into(),
             task_queue: "q".into(),
             task_timeout: 10_000_000_000,
@@ -41,7 +51,7 @@ impl Setup {
             ..Start::default()
         };
         let input = Input::current(What::Start(Box::new(start)));
-        match self.engine.apply(self.key.clone(), input).await {
+        match self.engine.apply(EntityKey::workflow(self.namespace, id), input).await {
             Ok(Reply::Workflow(reply)) => match *reply {
                 WorkflowReply::Started(started) => started.run_id,
                 other => panic!("{other:?}"),
@@ -82,6 +92,7 @@ impl Setup {
             ..CompleteWorkflowTask::default()
         };
         let input = Input::run(task.run_id, What::CompleteWorkflowTask(Box::new(completion)));
-        self.engine.apply(self.key.clone(), input).await.expect("the completion is accepted");
+        let key = EntityKey::workflow(self.namespace, &task.workflow_id);
+        self.engine.apply(key, input).await.expect("the completion is accepted");
     }
 }

@@ -198,10 +198,12 @@ impl AnyRun {
         queries.chain(run.volatile.update_waiters.iter().map(|waiter| waiter.caller)).collect()
     }
 
-    /// A rough measure of what it takes of memory, in bytes.
+    /// A rough measure of what it takes of memory, in bytes. What a run takes that only waits was measured on a server with
+    /// 20,000 of them, with what the allocator adds.
     pub fn weight(&self) -> usize {
-        let Some(run) = self.workflow() else { return 2_500 };
-        2_500
+        const WAITING: usize = 5_200;
+        let Some(run) = self.workflow() else { return WAITING };
+        WAITING
             + run.activities.len() * 700
             + run.timers.len() * 250
             + run.children.len() * 400

@@ -92,7 +92,8 @@ pub struct QueryTask {
 #[derive(Clone, Debug)]
 pub enum Reply {
     Done,
-    /// The input was about something that is over; nothing changed and nobody need be told.
+    /// The input was about something that is over or not to be done now, and nobody need be told: a worker goes on
+    /// waiting. What the step changed, if anything, is committed all the same.
     Stale,
     /// The answer comes later, as an [`Answer`].
     Wait,

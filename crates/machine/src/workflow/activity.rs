@@ -7,6 +7,10 @@
 //! ```
 //!
 //! The started event is lazy: it is written with the end, so attempts that fail leave no trace in the history.
+//!
+//! Scheduled in `commands/activity.rs`, started in `activity_start.rs`, ended or sent to another attempt in
+//! `activity_end.rs`; what is due (timeouts, the next attempt) in `alarm.rs`; what operators do, in
+//! `activity_operations.rs`.
 
 use super::events::{self, Attributes};
 use super::failure;

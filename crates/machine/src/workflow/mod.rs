@@ -1,8 +1,8 @@
 //! The workflow machine. One file per thing that can happen; `apply` names them all.
 
 pub mod activity;
-mod activity_commands;
 pub(crate) mod activity_end;
+mod activity_operations;
 mod activity_start;
 mod alarm;
 mod cancel;
@@ -98,11 +98,11 @@ pub fn needs(runs: Runs<'_>, input: &Input) -> Needs {
             Needs { histories, ..Needs::default() }
         }
         What::ResetActivity { selector, restore_original_options: true, .. } => {
-            activity_commands::needs(named, selector)
+            activity_operations::needs(named, selector)
         }
         What::UpdateActivityOptions(request) if request.restore_original => {
-            match activity_commands::selector(request.activity.as_ref()) {
-                Ok(selector) => activity_commands::needs(named, &selector),
+            match activity_operations::selector(request.activity.as_ref()) {
+                Ok(selector) => activity_operations::needs(named, &selector),
                 Err(_) => Needs::default(),
             }
         }
@@ -187,14 +187,14 @@ fn on_run(step: &mut Step, input: &Input, env: &mut Env<'_>) -> Result<Result<Re
         }
         What::UpdateOptions(request) => options::apply(step, request, env).map(Ok),
         What::PauseActivity { selector, identity, reason, request_id } => {
-            activity_commands::pause(step, selector, identity, reason, request_id, env).map(Ok)
+            activity_operations::pause(step, selector, identity, reason, request_id, env).map(Ok)
         }
         What::UnpauseActivity { selector, reset_attempts, reset_heartbeat, jitter } => {
-            activity_commands::unpause(step, selector, *reset_attempts, *reset_heartbeat, *jitter, env)
+            activity_operations::unpause(step, selector, *reset_attempts, *reset_heartbeat, *jitter, env)
                 .map(Ok)
         }
         What::ResetActivity { selector, reset_heartbeat, keep_paused, restore_original_options, jitter } => {
-            activity_commands::reset(
+            activity_operations::reset(
                 step,
                 selector,
                 *reset_heartbeat,
@@ -205,7 +205,9 @@ fn on_run(step: &mut Step, input: &Input, env: &mut Env<'_>) -> Result<Result<Re
             )
             .map(Ok)
         }
-        What::UpdateActivityOptions(request) => activity_commands::update_options(step, request, env).map(Ok),
+        What::UpdateActivityOptions(request) => {
+            activity_operations::update_options(step, request, env).map(Ok)
+        }
         What::Start(_)
         | What::SignalWithStart(_)
         | What::UpdateWithStart { .. }

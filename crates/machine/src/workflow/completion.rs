@@ -136,6 +136,7 @@ fn write_completed(
 ) -> i64 {
     let mut row = row.clone();
     task::drop_task(step);
+    step.run.core.backoff_until = 0;
     if row.transient {
         let mut scheduled =
             step.make(env, task::scheduled_event(step, row.attempt, row.timeout), None, vec![]);

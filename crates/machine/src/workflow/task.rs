@@ -61,7 +61,6 @@ fn place(step: &mut Step, env: &mut Env<'_>, attempt: i32, original: i64, specul
     } else {
         step.write(env, scheduled_event(step, attempt, timeout))
     };
-    step.run.core.backoff_until = 0;
     let stamp = step.next_stamp();
     let mut task = WorkflowTaskRow {
         scheduled_event_id,
@@ -75,6 +74,8 @@ fn place(step: &mut Step, env: &mut Env<'_>, attempt: i32, original: i64, specul
         ..WorkflowTaskRow::default()
     };
     if !speculative {
+        // One that leaves no trace leaves the backoff as it was, too.
+        step.run.core.backoff_until = 0;
         step.durable = true;
     }
     put_in_queue(step, env, &mut task, true);
@@ -217,6 +218,7 @@ pub fn make_normal(step: &mut Step, env: &mut Env<'_>) {
     }
     task.speculative = false;
     task.transient = false;
+    step.run.core.backoff_until = 0;
     step.durable = true;
     step.run.core.task = Some(task);
 }

@@ -120,6 +120,7 @@ fn end(step: &mut Step, env: &mut Env<'_>) -> Option<WorkflowTaskRow> {
             step.cut();
         }
     }
+    step.run.core.backoff_until = 0;
     step.durable = true;
     super::query::unsend(step);
     super::update::unsend(step);

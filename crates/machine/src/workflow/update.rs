@@ -85,7 +85,8 @@ pub fn apply_with(
     }
     admit(step, update, id, env)?;
     step.run.volatile.update_waiters.push(waiter);
-    if step.run.core.task.is_none() && step.run.core.backoff_until == 0 {
+    // Also during a backoff, which goes on if nothing comes of the update.
+    if step.run.core.task.is_none() {
         task::schedule_speculative(step, env);
     }
     Ok(Reply::Wait)

@@ -339,12 +339,14 @@ pub fn activity_deadline(row: &ActivityRow) -> Option<Time> {
         .map(Time)
 }
 
-/// The kinds of an activity's timeouts, in the order in which those of one moment are looked at.
+/// The kinds of an activity's timeouts, in the order in which those of one moment are looked at. An attempt can start in
+/// the very moment of its scheduling here, so the two that are as long as each other end at once: then it is the
+/// activity that timed out, as it would be if the start had taken any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ActivityTimeout {
-    StartToClose,
     ScheduleToStart,
     ScheduleToClose,
+    StartToClose,
     Heartbeat,
 }
 

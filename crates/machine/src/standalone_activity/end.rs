@@ -18,8 +18,12 @@ use steadfast_api::v1::failure::{CanceledFailureInfo, Failure, TerminatedFailure
 
 fn close(step: &mut Step, status: Status, outcome: OutcomeRow, env: &Env<'_>) {
     step.unqueue();
+    let now = step.now(env).0;
+    if step.run.activity().started_time != 0 {
+        step.run.activity_mut().last_attempt_end = now;
+    }
     step.run.core.status = status as i32;
-    step.run.core.close_time = step.now(env).0;
+    step.run.core.close_time = now;
     step.run.outcome = Some(Arc::new(outcome));
     step.visibility = true;
     step.put(RowTable::Outcome);

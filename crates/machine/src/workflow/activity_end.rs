@@ -194,12 +194,10 @@ pub fn another_attempt(
     let wait = if row.pause.is_some() {
         0
     } else {
-        let interval = retry::next_interval(policy, row.attempt, Some(failure), now, expiration)?;
-        // One that was reset begins at once, if it may begin at all.
-        if row.reset { 0 } else { interval }
+        retry::next_interval(policy, row.attempt, Some(failure), now, expiration)?
     };
     let mut next = row.clone();
-    next.attempt = if row.reset { 1 } else { row.attempt.saturating_add(1) };
+    next.attempt = row.attempt.saturating_add(1);
     if row.reset_heartbeat {
         next.heartbeat_details = None;
     }

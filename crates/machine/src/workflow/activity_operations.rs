@@ -101,7 +101,8 @@ pub fn unpause(
     Ok(Reply::Done)
 }
 
-/// Begins again with the first attempt. An attempt that runs is not heard any more when it ends, unless it is the first.
+/// Counts attempts from one again. What runs counts as the first attempt from here on: if it is a later one by its
+/// token, nobody hears it any more when it ends; if it fails, the second attempt follows as the policy says.
 pub fn reset(
     step: &mut Step,
     selector: &ActivitySelector,
@@ -125,6 +126,7 @@ pub fn reset(
             step.put_activity(row);
             continue;
         }
+        row.last_failure = None;
         if reset_heartbeat {
             row.heartbeat_details = None;
         }

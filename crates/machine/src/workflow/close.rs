@@ -1,6 +1,7 @@
 //! A run closes: by a command, by termination, or by a timeout.
 
 use super::events::Attributes;
+use super::rows::ActivityRow;
 use super::step::Step;
 use super::{chain, child, query, task, task_failure, update};
 use crate::env::Env;
@@ -177,10 +178,12 @@ pub fn finish(step: &mut Step, closing: &Closing, retry_state: RetryState, env: 
     update::on_close(step, continues);
 }
 
+/// Nothing is waited for any more. The rows of activities and children stay, for who asks what the run left behind.
 fn drop_pending(step: &mut Step) {
-    let activities: Vec<i64> = step.run.activities.keys().copied().collect();
-    for id in activities {
-        step.drop_activity(id);
+    let queued: Vec<_> = step.run.activities.values().filter(|row| row.queued.is_some()).cloned().collect();
+    for row in queued {
+        step.unqueue(row.queued.as_ref(), QueueType::Activity);
+        step.put_activity(ActivityRow { queued: None, ..(*row).clone() });
     }
     let timers: Vec<i64> = step.run.timers.keys().copied().collect();
     for id in timers {
@@ -189,10 +192,6 @@ fn drop_pending(step: &mut Step) {
     let externals: Vec<i64> = step.run.externals.keys().copied().collect();
     for id in externals {
         step.drop_external(id);
-    }
-    let children: Vec<i64> = step.run.children.keys().copied().collect();
-    for id in children {
-        step.drop_child(id);
     }
 }
 

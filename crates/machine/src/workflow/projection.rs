@@ -77,12 +77,9 @@ fn closes(run: &mut Run, kind: EventType, time: Time) -> bool {
     run.core.close_time = time.0;
     run.core.backoff_until = 0;
     run.core.task = None;
-    run.activities.clear();
-    run.activity_ids.clear();
     run.timers.clear();
     run.timer_ids.clear();
     run.deadlines.clear();
-    run.children.clear();
     run.externals.clear();
     true
 }
@@ -450,7 +447,9 @@ pub fn derived(run: &Run) -> Run {
         attributes.search_attributes.filter(|search| !search.indexed_fields.is_empty());
     told.attributes = Arc::new(attributes);
     told.reset_points = Arc::clone(&run.reset_points);
-    for row in run.activities.values() {
+    // What a closed run left pending is for readers only, and an end that was still buffered then is in no event.
+    let open = run.is_open();
+    for row in run.activities.values().filter(|_| open) {
         told.activities.insert(
             row.scheduled_event_id,
             Arc::new(ActivityRow {
@@ -466,7 +465,7 @@ pub fn derived(run: &Run) -> Run {
         );
     }
     told.timers = run.timers.clone();
-    for row in run.children.values() {
+    for row in run.children.values().filter(|_| open) {
         let row = ChildRow { request_id: String::new(), message: 0, ..(**row).clone() };
         told.children.insert(row.initiated_event_id, Arc::new(row));
     }

@@ -111,8 +111,8 @@ pub fn next_interval(
     Ok(interval)
 }
 
-/// `initial × coefficient^(attempt − 1)`, capped.
-fn backoff(policy: &RetryPolicy, attempt: i32) -> i64 {
+/// `initial × coefficient^(attempt − 1)`, capped, in nanoseconds.
+pub fn backoff(policy: &RetryPolicy, attempt: i32) -> i64 {
     let initial = duration::known(policy.initial_interval.as_ref());
     let cap = match duration::known(policy.maximum_interval.as_ref()) {
         0 => duration::LONGEST,

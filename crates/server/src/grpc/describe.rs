@@ -15,5 +15,5 @@ pub async fn describe_workflow_execution(
     let namespace = frontend.namespace(&request.namespace)?;
     let (id, run) = check::execution(request.execution.as_ref())?;
     let run = frontend.engine.describe(EntityKey::workflow(namespace.id, id), run).await?;
-    Ok(to_proto::describe(id, &run, &*namespace))
+    Ok(to_proto::describe(id, &run, &*namespace, frontend.engine.now()))
 }

@@ -11,16 +11,22 @@ use steadfast_api::v1::workflow::{
     WorkflowExecutionPauseInfo, WorkflowExecutionVersioningInfo, callback_info,
 };
 use steadfast_api::v1::workflowservice::DescribeWorkflowExecutionResponse;
-use steadfast_machine::duration;
+use steadfast_machine::workflow::retry;
 use steadfast_machine::workflow::rows::{ActivityRow, PauseRow, WorkflowTaskRow};
 use steadfast_machine::workflow::state::{Run, activity_timeouts};
+use steadfast_machine::{Time, duration};
 use steadfast_query::Schema;
 
-pub fn describe(workflow_id: &str, run: &Run, schema: &dyn Schema) -> DescribeWorkflowExecutionResponse {
+pub fn describe(
+    workflow_id: &str,
+    run: &Run,
+    schema: &dyn Schema,
+    now: Time,
+) -> DescribeWorkflowExecutionResponse {
     DescribeWorkflowExecutionResponse {
         execution_config: Some(config(run)),
         workflow_execution_info: Some(info(workflow_id, run, schema)),
-        pending_activities: run.activities.values().map(|row| pending_activity(row)).collect(),
+        pending_activities: run.activities.values().map(|row| pending_activity(row, now)).collect(),
         pending_children: run
             .children
             .values()
@@ -176,7 +182,7 @@ fn callbacks(run: &Run) -> Vec<CallbackInfo> {
     run.start.callbacks.iter().map(callback).collect()
 }
 
-fn pending_activity(row: &ActivityRow) -> PendingActivityInfo {
+fn pending_activity(row: &ActivityRow, now: Time) -> PendingActivityInfo {
     let started = row.started_time != 0;
     let state = match (row.cancel_requested, started, row.pause.is_some()) {
         (true, ..) => PendingActivityState::CancelRequested,
@@ -185,8 +191,16 @@ fn pending_activity(row: &ActivityRow) -> PendingActivityInfo {
         (_, false, true) => PendingActivityState::Paused,
         (_, false, false) => PendingActivityState::Scheduled,
     };
-    // Neither running nor in a queue, and not the first attempt: it waits for its next one.
-    let backing_off = !started && row.queued.is_none() && row.pause.is_none() && row.attempt > 1;
+    let backing_off = state == PendingActivityState::Scheduled && now < Time(row.scheduled_time);
+    let current_retry_interval = match (&row.retry_policy, backing_off) {
+        (_, true) if row.last_attempt_end == 0 => None,
+        (_, true) => duration::if_set(row.scheduled_time - row.last_attempt_end),
+        // One that could be taken shows what it would wait if it were now that it failed.
+        (Some(policy), false) if state == PendingActivityState::Scheduled => {
+            duration::if_set(retry::backoff(policy, row.attempt))
+        }
+        _ => None,
+    };
     let expires = activity_timeouts(row)
         .into_iter()
         .find(|(_, kind)| *kind == steadfast_machine::workflow::state::ActivityTimeout::ScheduleToClose)
@@ -204,9 +218,7 @@ fn pending_activity(row: &ActivityRow) -> PendingActivityInfo {
         expiration_time: expires.and_then(nanos),
         last_failure: row.last_failure.clone(),
         last_worker_identity: if started { row.identity.clone() } else { row.last_identity.clone() },
-        current_retry_interval: (backing_off && row.current_interval != 0)
-            .then(|| duration::proto(row.current_interval))
-            .flatten(),
+        current_retry_interval,
         last_attempt_complete_time: nanos(row.last_attempt_end),
         next_attempt_schedule_time: if backing_off { nanos(row.scheduled_time) } else { None },
         paused: row.pause.is_some(),

@@ -90,6 +90,12 @@ pub fn event_in(batch: &Batch, id: i64) -> Option<HistoryEvent> {
     history.events.into_iter().find(|event| event.event_id == id)
 }
 
+/// A run as it is stored.
+pub fn decoded(key: &EntityKey, stored: &StoredRun) -> Result<AnyRun, StoreError> {
+    AnyRun::decode(key.kind, stored.run, &stored.core, &stored.rows)
+        .map_err(|bad| StoreError::Corrupt(format!("run {}: {}", stored.run, bad.0)))
+}
+
 impl Entity {
     pub fn current(&self) -> Option<&Loaded> {
         self.latest.flatten().and_then(|id| self.runs.get(&id))
@@ -150,8 +156,7 @@ impl Entity {
     }
 
     fn hold(&mut self, key: &EntityKey, stored: StoredRun) -> Result<(), StoreError> {
-        let run = AnyRun::decode(key.kind, stored.run, &stored.core, &stored.rows)
-            .map_err(|bad| StoreError::Corrupt(format!("run {}: {}", stored.run, bad.0)))?;
+        let run = decoded(key, &stored)?;
         self.runs.insert(stored.run, Loaded { run, tail: Tail::default() });
         Ok(())
     }

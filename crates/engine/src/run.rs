@@ -5,7 +5,7 @@
 //! it durable, and only then replies leave, tasks are offered and waiters wake.
 
 use crate::Engine;
-use crate::entity::{Entity, Loaded, Tail};
+use crate::entity::{Entity, Loaded, Tail, decoded};
 use crate::failure::Failure;
 use crate::matching::Reserved;
 use crate::transaction::Transaction;
@@ -18,9 +18,9 @@ use steadfast_machine::any;
 use steadfast_machine::env::Fetched;
 use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::standalone_activity;
-use steadfast_machine::workflow::Needs;
 use steadfast_machine::workflow::input::{Input, StartActivity, StartWorkflowTask, What};
 use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
+use steadfast_machine::workflow::{Needs, continued_as};
 use steadfast_machine::{
     AnyInput, AnyRun, AnyRuns, EntityKey, Env, Kind, QueueKey, QueueType, Reject, Reply, RunKey, Task,
 };
@@ -351,7 +351,7 @@ impl Engine {
         let needs = any::needs(runs, input);
         let fetched = match needs.is_empty() {
             true => Fetched::default(),
-            false => Box::pin(self.fetch(entity, transaction, runs, &needs)).await?,
+            false => Box::pin(self.fetch(key, entity, transaction, runs, &needs)).await?,
         };
         let mut ids = self.inner.ids.source_for(&self.inner.matching);
         let mut env = Env {
@@ -369,6 +369,7 @@ impl Engine {
     /// History that a decision needs, from memory where it is there.
     async fn fetch(
         &self,
+        key: &EntityKey,
         entity: &Entity,
         transaction: &Transaction,
         runs: AnyRuns<'_>,
@@ -389,18 +390,26 @@ impl Engine {
                 fetched.events.insert((*id, *event_id), event);
             }
         }
-        for id in &needs.histories {
-            let Some(run) = find(*id) else { continue };
-            let mut batches = self.read_batches(&parts_of(run), 1, i64::MAX).await?;
-            if let Some(changed) = transaction.runs.get(id) {
+        let mut chain = needs.chain;
+        while let Some(id) = chain.take() {
+            let parts = match transaction.run(entity, id) {
+                Some(run) => parts_of(run),
+                None => match self.inner.store.load_run(&key.run(id)).await? {
+                    Some(stored) => parts_of(&decoded(key, &stored)?),
+                    None => break,
+                },
+            };
+            let mut batches = self.read_batches(&parts, 1, i64::MAX).await?;
+            if let Some(changed) = transaction.runs.get(&id) {
                 batches.extend(changed.batches.iter().cloned());
             }
-            let decoded =
+            let history =
                 batches.iter().map(|batch| History::decode(batch.encoded.clone()).map(|h| h.events));
-            let decoded = decoded
+            let history = history
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|error| Failure::Unavailable(format!("history does not decode: {error}")))?;
-            fetched.histories.insert(*id, decoded);
+            chain = continued_as(&history).filter(|next| !fetched.histories.contains_key(next));
+            fetched.histories.insert(id, history);
         }
         Ok(fetched)
     }
@@ -522,6 +531,7 @@ impl Engine {
         for look in looks {
             look(entity);
         }
+        entity.shed();
     }
 }
 
@@ -639,6 +649,11 @@ impl Entity {
         if self.latest.flatten().is_none_or(|latest| id > latest) {
             self.latest = Some(Some(id));
         }
+    }
+
+    /// Lets go of earlier runs that are closed. Only after the looks: one of them may be at a run that closed in the
+    /// same turn.
+    fn shed(&mut self) {
         let latest = self.latest.flatten();
         self.runs
             .retain(|id, loaded| loaded.run.is_open() || Some(*id) == latest || loaded.run.has_volatile());

@@ -5,8 +5,8 @@ mod support;
 use std::time::{Duration, Instant};
 use steadfast_api::v1::command::{Command, command::Attributes};
 use steadfast_api::v1::command::{
-    CompleteWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
-    StartTimerCommandAttributes,
+    CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
+    ScheduleActivityTaskCommandAttributes, StartTimerCommandAttributes,
 };
 use steadfast_api::v1::common::ActivityType;
 use steadfast_api::v1::enums::{CommandType, EventType};
@@ -79,4 +79,24 @@ async fn an_activity_and_a_timer_lead_to_the_end() {
     let run = setup.engine.describe(setup.key.clone(), Some(run)).await.expect("it is there");
     assert!(!run.is_open());
     assert_eq!(run.alarm(), None);
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_as_another_is_found_by_who_reads_it_in_the_same_turn() {
+    let setup = setup().await;
+    let run = setup.start().await;
+    let (task, _) = setup.poll().await;
+    let again = Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(
+        ContinueAsNewWorkflowExecutionCommandAttributes::default(),
+    );
+    let again = vec![command(CommandType::ContinueAsNewWorkflowExecution, again)];
+    // The first makes the mailbox busy; all are in it before anybody drives it.
+    let (busy, read, ()) = tokio::join!(
+        setup.engine.apply(setup.key.clone(), Input::run(run, What::ResetSticky)),
+        setup.engine.describe(setup.key.clone(), Some(run)),
+        setup.complete(&task, again)
+    );
+    busy.expect("there is nothing to reset");
+    let read = read.expect("it is there");
+    assert!(!read.is_open() && !read.core.new_run_id.is_empty());
 }

@@ -46,6 +46,7 @@ mod upkeep;
 
 pub(crate) use commands::is_null as commands_is_null;
 pub use query::result_reply as query_reply;
+pub use reset::continued_as;
 pub use task_start::synthetic_events;
 
 use crate::decision::{Decision, Reply};
@@ -71,32 +72,26 @@ pub struct Runs<'a> {
 pub struct Needs {
     /// Single events, by run and id.
     pub events: Vec<(Uuid, i64)>,
-    /// Whole histories.
-    pub histories: Vec<Uuid>,
+    /// The whole history of this run, and of those that continue it as new ([`continued_as`]), as far as they are there.
+    pub chain: Option<Uuid>,
 }
 
 impl Needs {
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.histories.is_empty()
+        self.events.is_empty() && self.chain.is_none()
     }
 }
 
 /// What the input needs to have loaded.
 pub fn needs(runs: Runs<'_>, input: &Input) -> Needs {
-    let (Some(current), Some(named)) = (runs.current, runs.named) else { return Needs::default() };
+    let Some(named) = runs.named else { return Needs::default() };
     match &input.what {
         // A run that follows as this one was started: its input and the like are only in the first event.
         What::CompleteWorkflowTask(completion) if commands::may_end_chain(&completion.commands) => {
             first_event(named)
         }
         What::AlarmDue => first_event(named),
-        What::Reset(_) => {
-            let mut histories = vec![named.id];
-            if named.core.new_run_id == current.id.to_string() {
-                histories.push(current.id);
-            }
-            Needs { histories, ..Needs::default() }
-        }
+        What::Reset(_) => Needs { chain: Some(named.id), ..Needs::default() },
         What::ResetActivity { selector, restore_original_options: true, .. } => {
             activity_operations::needs(named, selector)
         }

@@ -55,19 +55,17 @@ pub fn apply(
     old.run.core.reset_run_id = id.to_string();
     old.run.core.forked = true;
     old.durable = true;
-    let mut later = later_events(base.id, reset.finish_event_id, env);
+    let (mut later, last) = later_events(base.id, reset.finish_event_id, env);
     if base.id == current.id {
         later.extend(end(&mut old, reset, env));
-    } else {
+    } else if current.is_open() {
         let mut latest = Step::on(entity, current);
-        if base.core.new_run_id == current.id.to_string() {
-            later.extend(later_events(current.id, 0, env));
+        latest.run.core.reset_run_id = id.to_string();
+        let written = end(&mut latest, reset, env);
+        if last == current.id {
+            later.extend(written);
         }
-        if current.is_open() {
-            latest.run.core.reset_run_id = id.to_string();
-            later.extend(end(&mut latest, reset, env));
-            old.successor = Some(Box::new(latest));
-        }
+        old.successor = Some(Box::new(latest));
     }
 
     fail_task(&mut step, &pending, base.id, reset, env);
@@ -174,9 +172,30 @@ fn ancestry(base: &Run, last: i64) -> Vec<BranchRow> {
     parts
 }
 
-fn later_events(run: Uuid, from: i64, env: &Env<'_>) -> Vec<HistoryEvent> {
-    let batches = env.fetched.histories.get(&run).into_iter().flatten();
-    batches.flatten().filter(|event| event.event_id >= from).cloned().collect()
+/// What came after the point, also in the runs that continued this one as new, and the last of these. A retry and the
+/// next tick of a schedule began afresh: what they were sent is not for this run.
+fn later_events(base: Uuid, from: i64, env: &Env<'_>) -> (Vec<HistoryEvent>, Uuid) {
+    let (mut events, mut run, mut from) = (Vec::new(), base, from);
+    while let Some(history) = env.fetched.histories.get(&run) {
+        events.extend(history.iter().flatten().filter(|event| event.event_id >= from).cloned());
+        // Run ids rise along a chain, so this ends.
+        let Some(next) = continued_as(history).filter(|next| *next > run) else { break };
+        if !env.fetched.histories.contains_key(&next) {
+            break;
+        }
+        (run, from) = (next, 0);
+    }
+    (events, run)
+}
+
+/// The run that continued as new the one that has this history.
+pub fn continued_as(history: &[Vec<HistoryEvent>]) -> Option<Uuid> {
+    match history.last()?.last()?.attributes.as_ref()? {
+        Attributes::WorkflowExecutionContinuedAsNewEventAttributes(closed) => {
+            Uuid::parse_str(&closed.new_execution_run_id).ok()
+        }
+        _ => None,
+    }
 }
 
 /// Ends a run that is open; what it wrote in doing so, among it what had waited in its buffer.

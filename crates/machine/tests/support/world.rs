@@ -202,9 +202,12 @@ impl World {
         let runs = Runs { current, named };
         let needs = workflow::needs(runs, input);
         let mut fetched = Fetched::default();
-        for run in needs.histories {
-            let known = self.entities.get(entity).and_then(|runs| runs.get(&run));
-            fetched.histories.insert(run, known.map(|stored| self.batches(&stored.run)).unwrap_or_default());
+        let mut chain = needs.chain;
+        while let Some(run) = chain {
+            let Some(known) = self.entities.get(entity).and_then(|runs| runs.get(&run)) else { break };
+            let history = self.batches(&known.run);
+            chain = workflow::continued_as(&history);
+            fetched.histories.insert(run, history);
         }
         for (run, id) in needs.events {
             let run = [current, named].into_iter().flatten().find(|known| known.id == run);

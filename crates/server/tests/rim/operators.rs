@@ -1,11 +1,15 @@
 //! What operators do: reset, pause, options; to workflows and to their activities.
 
 use crate::world::*;
-use steadfast_api::v1::command::{ScheduleActivityTaskCommandAttributes, command::Attributes};
-use steadfast_api::v1::common::{ActivityType, Priority};
+use steadfast_api::v1::command::{
+    ContinueAsNewWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
+    command::Attributes,
+};
+use steadfast_api::v1::common::{ActivityType, Priority, WorkflowExecution};
 use steadfast_api::v1::enums::{
     CommandType, EventType, PendingActivityState, WorkflowExecutionStatus as Status,
 };
+use steadfast_api::v1::history::history_event::Attributes as Event;
 use steadfast_api::v1::workflow::WorkflowExecutionOptions;
 use steadfast_api::v1::workflowservice::*;
 use tonic::Code;
@@ -33,6 +37,39 @@ async fn a_reset_goes_back_to_a_workflow_task_in_a_new_run() {
     world.work(vec![complete_workflow("right")]).await;
     let info = world.describe("a").await.unwrap().workflow_execution_info.unwrap();
     assert_eq!((info.status, info.execution.unwrap().run_id), (Status::Completed as i32, new_run));
+}
+
+#[tokio::test]
+async fn a_reset_sends_again_what_came_along_the_chain() {
+    let mut world = World::with(|options| options.limits.run_spacing = 0).await;
+    let again = || {
+        let attributes = ContinueAsNewWorkflowExecutionCommandAttributes::default();
+        let attributes = Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(attributes);
+        command(CommandType::ContinueAsNewWorkflowExecution, attributes)
+    };
+    let first = world.start("a").await;
+    for name in ["one", "two"] {
+        world.work(vec![again()]).await;
+        world.signal("a", name).await.unwrap();
+    }
+    let reset = ResetWorkflowExecutionRequest {
+        namespace: NAMESPACE.into(),
+        workflow_execution: Some(WorkflowExecution { run_id: first, ..execution("a") }),
+        workflow_task_finish_event_id: 4,
+        request_id: "reset".into(),
+        ..Default::default()
+    };
+    world.client.reset_workflow_execution(reset).await.unwrap();
+    let sent: Vec<String> = world
+        .history("a")
+        .await
+        .into_iter()
+        .filter_map(|event| match event.attributes {
+            Some(Event::WorkflowExecutionSignaledEventAttributes(signaled)) => Some(signaled.signal_name),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sent, ["one", "two"]);
 }
 
 #[tokio::test]

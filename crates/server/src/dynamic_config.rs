@@ -21,8 +21,12 @@ pub enum Effect {
 
 /// Switches that are always on here.
 const ALWAYS_ON: &[&str] = &[
+    "activity.enablestandalone",
+    "frontend.activityapisenabled",
+    "frontend.enableexecutemultioperation",
     "frontend.enableupdateworkflowexecution",
     "frontend.enableupdateworkflowexecutionasyncaccepted",
+    "history.enablerequestidreflinks",
     "system.enableeagerworkflowstart",
     "system.forcesearchattributescacherefreshonread",
     "matching.usenewmatcher",
@@ -32,8 +36,10 @@ const ALWAYS_ON: &[&str] = &[
 const WITHOUT_MEANING: &[&str] = &[
     "frontend.enableserverversioncheck",
     "frontend.namespacerps",
+    "frontend.namespacerps.namespacereplicationinducingapis",
     "frontend.namespacerps.visibility",
     "frontend.rps",
+    "frontend.rps.namespacereplicationinducingapis",
     "system.refreshnexusendpointsminwait",
     "system.visibilitypersistencemaxreadqps",
     "system.visibilitypersistencemaxwriteqps",
@@ -95,6 +101,7 @@ pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
         "frontend.maxlinksperrequest" => set(&mut limits.links_per_request),
         "frontend.linkmaxsize" => set(&mut limits.link_bytes),
         "system.enableactivityeagerexecution" => set_switch(&mut limits.eager_activities),
+        "system.enablecrossnamespacecommands" => set_switch(&mut limits.cross_namespace_commands),
         "frontend.workflowpauseenabled" => set_switch(&mut limits.workflow_pause),
         "history.workflowidreuseminimalinterval" => match value.as_str().and_then(seconds) {
             Some(nanos) => {

@@ -41,6 +41,8 @@ pub fn workflow_service(frontend: Arc<Frontend>) -> WorkflowServiceServer<Workfl
 pub async fn serve(frontend: Arc<Frontend>, listener: TcpListener) -> Result<(), tonic::transport::Error> {
     let stopping = frontend.stopping.clone();
     let (reporter, health) = tonic_health::server::health_reporter();
+    // SDKs compress whatever they send on a channel, this question too.
+    let health = health.accept_compressed(CompressionEncoding::Gzip);
     for name in HEALTHY {
         reporter.set_service_status(*name, tonic_health::ServingStatus::Serving).await;
     }

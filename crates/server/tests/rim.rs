@@ -2,6 +2,8 @@
 
 #[path = "rim/activities.rs"]
 mod activities;
+#[path = "rim/activity_executions.rs"]
+mod activity_executions;
 #[path = "rim/history.rs"]
 mod history;
 #[path = "rim/metrics.rs"]

@@ -36,6 +36,7 @@ fn info(frontend: &Frontend, namespace: &NamespaceState) -> NamespaceInfo {
             sync_update: true,
             async_update: true,
             reported_problems_search_attribute: true,
+            standalone_activities: true,
             worker_heartbeats: true,
             worker_poll_complete_on_shutdown: true,
             poller_autoscaling: true,

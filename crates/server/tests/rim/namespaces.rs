@@ -1,8 +1,10 @@
 //! Namespaces, search attributes, and what the server says of itself.
 
 use crate::world::*;
-use steadfast_api::v1::enums::IndexedValueType;
+use steadfast_api::v1::command::{SignalExternalWorkflowExecutionCommandAttributes, command::Attributes};
+use steadfast_api::v1::enums::{CommandType, EventType, IndexedValueType};
 use steadfast_api::v1::errordetails::{NamespaceAlreadyExistsFailure, NamespaceNotFoundFailure};
+use steadfast_api::v1::history::history_event::Attributes as Event;
 use steadfast_api::v1::namespace::UpdateNamespaceInfo;
 use steadfast_api::v1::operatorservice::{
     AddSearchAttributesRequest, DeleteNamespaceRequest, ListSearchAttributesRequest,
@@ -111,4 +113,64 @@ async fn the_server_says_only_what_it_can() {
     let cluster = world.client.get_cluster_info(GetClusterInfoRequest::default()).await.unwrap().into_inner();
     assert_eq!((cluster.cluster_name.as_str(), cluster.persistence_store.as_str()), ("active", "memory"));
     assert_eq!(cluster.supported_clients["temporal-ui"], "<3.0.0");
+}
+
+#[tokio::test]
+async fn a_workflow_signals_into_another_namespace_where_the_server_allows_it() {
+    const OTHER: &str = "other";
+    let signal = |id: &str| {
+        let attributes = SignalExternalWorkflowExecutionCommandAttributes {
+            namespace: OTHER.into(),
+            execution: Some(execution(id)),
+            signal_name: "hello".into(),
+            ..Default::default()
+        };
+        command(
+            CommandType::SignalExternalWorkflowExecution,
+            Attributes::SignalExternalWorkflowExecutionCommandAttributes(attributes),
+        )
+    };
+    let mut closed = World::with(|options| options.namespaces.push(OTHER.into())).await;
+    closed.start("from").await;
+    let task = closed.poll().await;
+    let refused = closed.complete(&task, vec![signal("to")]).await.unwrap_err();
+    assert!(refused.message().contains("cross namespace commands are not allowed"), "{refused}");
+
+    let mut world = World::with(|options| {
+        options.namespaces.push(OTHER.into());
+        options.limits.cross_namespace_commands = true;
+    })
+    .await;
+    let there = StartWorkflowExecutionRequest { namespace: OTHER.into(), ..start("to") };
+    world.client.start_workflow_execution(there).await.unwrap();
+    world.start("from").await;
+    world.work(vec![signal("to"), signal("nobody")]).await;
+    let mut outcomes = Vec::new();
+    while outcomes.len() < 2 {
+        let task = world.work(Vec::new()).await;
+        let seen = types(&events(task.history));
+        outcomes = seen
+            .into_iter()
+            .filter(|kind| {
+                let failed = EventType::SignalExternalWorkflowExecutionFailed;
+                [EventType::ExternalWorkflowExecutionSignaled, failed].contains(kind)
+            })
+            .collect();
+    }
+    outcomes.sort();
+    assert_eq!(
+        outcomes,
+        [EventType::SignalExternalWorkflowExecutionFailed, EventType::ExternalWorkflowExecutionSignaled]
+    );
+    let request = GetWorkflowExecutionHistoryRequest {
+        namespace: OTHER.into(),
+        execution: Some(execution("to")),
+        ..Default::default()
+    };
+    let page = world.client.get_workflow_execution_history(request).await.unwrap().into_inner();
+    let signaled = events(page.history).into_iter().find_map(|event| match event.attributes {
+        Some(Event::WorkflowExecutionSignaledEventAttributes(signaled)) => Some(signaled.signal_name),
+        _ => None,
+    });
+    assert_eq!(signaled.as_deref(), Some("hello"));
 }

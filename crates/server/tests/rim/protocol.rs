@@ -55,6 +55,9 @@ async fn compressed_requests_are_read() {
     let mut world = World::new().await;
     world.client = world.client.clone().send_compressed(CompressionEncoding::Gzip);
     world.start("a").await;
+    let mut health = HealthClient::new(world.channel.clone()).send_compressed(CompressionEncoding::Gzip);
+    let status = health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status;
+    assert_eq!(status, ServingStatus::Serving as i32);
 }
 
 #[tokio::test]

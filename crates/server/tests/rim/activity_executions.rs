@@ -1,0 +1,168 @@
+//! Standalone activities: what callers do to them, and the worker that runs them.
+
+use crate::world::*;
+use steadfast_api::v1::activity::activity_execution_outcome::Value;
+use steadfast_api::v1::common::ActivityType;
+use steadfast_api::v1::enums::{
+    ActivityExecutionStatus as Status, ActivityIdConflictPolicy, PendingActivityState,
+};
+use steadfast_api::v1::errordetails::ActivityExecutionAlreadyStartedFailure;
+use steadfast_api::v1::failure::failure::FailureInfo;
+use steadfast_api::v1::workflowservice::*;
+use tonic::Code;
+
+fn start_activity(id: &str) -> StartActivityExecutionRequest {
+    StartActivityExecutionRequest {
+        namespace: NAMESPACE.into(),
+        identity: "client".into(),
+        request_id: format!("start-{id}"),
+        activity_id: id.into(),
+        activity_type: Some(ActivityType { name: "Withdraw".into() }),
+        task_queue: Some(queue(QUEUE)),
+        start_to_close_timeout: Some(prost_types::Duration { seconds: 30, nanos: 0 }),
+        input: payloads("10"),
+        ..Default::default()
+    }
+}
+
+impl World {
+    async fn describe_activity(&mut self, id: &str) -> DescribeActivityExecutionResponse {
+        let request = DescribeActivityExecutionRequest {
+            namespace: NAMESPACE.into(),
+            activity_id: id.into(),
+            include_input: true,
+            include_outcome: true,
+            ..Default::default()
+        };
+        self.client.describe_activity_execution(request).await.expect("it is there").into_inner()
+    }
+
+    async fn outcome(&mut self, id: &str) -> Value {
+        let request = PollActivityExecutionRequest {
+            namespace: NAMESPACE.into(),
+            activity_id: id.into(),
+            ..Default::default()
+        };
+        let polled =
+            self.client.poll_activity_execution(patient(request)).await.expect("it ends").into_inner();
+        polled.outcome.and_then(|outcome| outcome.value).expect("it has ended")
+    }
+
+    async fn count_activities(&mut self, query: &str) -> i64 {
+        let request = CountActivityExecutionsRequest { namespace: NAMESPACE.into(), query: query.into() };
+        self.client.count_activity_executions(request).await.expect("they are counted").into_inner().count
+    }
+}
+
+#[tokio::test]
+async fn an_activity_runs_without_a_workflow() {
+    let mut world = World::new().await;
+    let request = DescribeNamespaceRequest { namespace: NAMESPACE.into(), ..Default::default() };
+    let info = world.client.describe_namespace(request).await.unwrap().into_inner().namespace_info.unwrap();
+    assert!(info.capabilities.unwrap().standalone_activities);
+
+    let started = world.client.start_activity_execution(start_activity("a")).await.unwrap().into_inner();
+    assert!(started.started && !started.run_id.is_empty());
+    let again = world.client.start_activity_execution(start_activity("a")).await.unwrap().into_inner();
+    assert_eq!((again.started, &again.run_id), (true, &started.run_id), "the same request");
+
+    let info = world.describe_activity("a").await.info.unwrap();
+    assert_eq!(
+        (info.status, info.run_state),
+        (Status::Running as i32, PendingActivityState::Scheduled as i32)
+    );
+
+    let task = world.poll_activity().await;
+    assert_eq!((task.activity_id.as_str(), task.activity_run_id), ("a", started.run_id));
+    assert!(task.workflow_type.is_none() && task.workflow_execution.is_none());
+    assert_eq!(task.input, payloads("10"));
+    let done = RespondActivityTaskCompletedRequest {
+        namespace: NAMESPACE.into(),
+        task_token: task.task_token,
+        result: payloads("withdrawn"),
+        ..Default::default()
+    };
+    world.client.respond_activity_task_completed(done).await.unwrap();
+
+    assert_eq!(world.outcome("a").await, Value::Result(payloads("withdrawn").unwrap()));
+    let described = world.describe_activity("a").await;
+    let info = described.info.unwrap();
+    assert_eq!((info.status, described.input), (Status::Completed as i32, payloads("10")));
+    assert!(info.close_time.is_some() && info.last_attempt_complete_time.is_some());
+    assert_eq!(world.count_activities("ExecutionStatus = 'Completed'").await, 1);
+    assert_eq!(world.count_activities("ExecutionStatus = 'Running'").await, 0);
+    let request = ListActivityExecutionsRequest {
+        namespace: NAMESPACE.into(),
+        query: "ActivityType = 'Withdraw'".into(),
+        ..Default::default()
+    };
+    let listed = world.client.list_activity_executions(request).await.unwrap().into_inner().executions;
+    assert_eq!(listed.iter().map(|one| one.activity_id.as_str()).collect::<Vec<_>>(), ["a"]);
+}
+
+#[tokio::test]
+async fn an_id_has_one_open_activity() {
+    let mut world = World::new().await;
+    let first = world.client.start_activity_execution(start_activity("a")).await.unwrap().into_inner();
+    let second = StartActivityExecutionRequest { request_id: "another".into(), ..start_activity("a") };
+    let refused = world.client.start_activity_execution(second.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists);
+    let told: ActivityExecutionAlreadyStartedFailure =
+        detail(&refused, "ActivityExecutionAlreadyStartedFailure");
+    assert_eq!(told.run_id, first.run_id);
+    let joined = StartActivityExecutionRequest {
+        id_conflict_policy: ActivityIdConflictPolicy::UseExisting as i32,
+        ..second
+    };
+    let joined = world.client.start_activity_execution(joined).await.unwrap().into_inner();
+    assert_eq!((joined.started, joined.run_id), (false, first.run_id));
+}
+
+#[tokio::test]
+async fn activities_are_cancelled_terminated_and_deleted() {
+    let mut world = World::new().await;
+    for id in ["a", "b"] {
+        world.client.start_activity_execution(start_activity(id)).await.unwrap();
+    }
+    let cancel = RequestCancelActivityExecutionRequest {
+        namespace: NAMESPACE.into(),
+        activity_id: "a".into(),
+        identity: "client".into(),
+        request_id: "cancel".into(),
+        reason: "wrong account".into(),
+        ..Default::default()
+    };
+    world.client.request_cancel_activity_execution(cancel.clone()).await.unwrap();
+    world.client.request_cancel_activity_execution(cancel.clone()).await.expect("the same request again");
+    let late = RequestCancelActivityExecutionRequest { request_id: "other".into(), ..cancel };
+    let refused = world.client.request_cancel_activity_execution(late).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let Value::Failure(failure) = world.outcome("a").await else { panic!("a failure") };
+    assert!(matches!(failure.failure_info, Some(FailureInfo::CanceledFailureInfo(_))));
+
+    let terminate = TerminateActivityExecutionRequest {
+        namespace: NAMESPACE.into(),
+        activity_id: "b".into(),
+        identity: "client".into(),
+        request_id: "terminate".into(),
+        reason: "enough".into(),
+        ..Default::default()
+    };
+    world.client.terminate_activity_execution(terminate).await.unwrap();
+    let Value::Failure(failure) = world.outcome("b").await else { panic!("a failure") };
+    assert_eq!(failure.message, "enough");
+
+    let delete = DeleteActivityExecutionRequest {
+        namespace: NAMESPACE.into(),
+        activity_id: "a".into(),
+        ..Default::default()
+    };
+    world.client.delete_activity_execution(delete.clone()).await.unwrap();
+    let gone = DescribeActivityExecutionRequest {
+        namespace: NAMESPACE.into(),
+        activity_id: "a".into(),
+        ..Default::default()
+    };
+    let refused = world.client.describe_activity_execution(gone).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+}

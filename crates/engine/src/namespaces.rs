@@ -122,6 +122,34 @@ impl Known {
     }
 }
 
+/// The namespace of an entity, as its machine sees it: with those of which only the name is known to it.
+pub(crate) struct Among<'a> {
+    pub own: &'a NamespaceState,
+    pub all: &'a Namespaces,
+}
+
+impl Namespace for Among<'_> {
+    fn id(&self) -> Uuid {
+        self.own.id
+    }
+
+    fn name(&self) -> &str {
+        &self.own.name
+    }
+
+    fn find(&self, name: &str) -> Option<Uuid> {
+        self.all.get(name).filter(|found| found.name == name).map(|found| found.id)
+    }
+
+    fn retention(&self) -> i64 {
+        self.own.retention
+    }
+
+    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String> {
+        self.own.check_search_attributes(attributes)
+    }
+}
+
 impl Namespaces {
     pub(crate) async fn load(store: Arc<dyn Store>) -> Result<Namespaces, StoreError> {
         let mut known = Known::default();

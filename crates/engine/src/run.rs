@@ -8,6 +8,7 @@ use crate::Engine;
 use crate::entity::{Entity, Loaded, Tail, decoded};
 use crate::failure::Failure;
 use crate::matching::Reserved;
+use crate::namespaces::Among;
 use crate::transaction::Transaction;
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
@@ -358,7 +359,7 @@ impl Engine {
             now: self.inner.clock.now(),
             ids: &mut ids,
             limits: &self.inner.limits,
-            namespace: &*namespace,
+            namespace: &Among { own: &namespace, all: &self.inner.namespaces },
             fetched: &fetched,
         };
         let mut decision = any::apply(key, runs, input, &mut env)?;

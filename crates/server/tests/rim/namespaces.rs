@@ -118,6 +118,8 @@ async fn the_server_says_only_what_it_can() {
 #[tokio::test]
 async fn a_workflow_signals_into_another_namespace_where_the_server_allows_it() {
     const OTHER: &str = "other";
+    // The API marks the field as deprecated, and has no other way to say it.
+    #[allow(deprecated)]
     let signal = |id: &str| {
         let attributes = SignalExternalWorkflowExecutionCommandAttributes {
             namespace: OTHER.into(),

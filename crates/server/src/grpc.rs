@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod describe;
 pub mod history;
 pub mod namespaces;
+mod nexus_tasks;
 pub mod operator_service;
 pub mod query_update;
 pub mod search_attributes;

@@ -3,7 +3,8 @@
 use super::table::service;
 use super::{
     activity_executions, activity_operations, activity_tasks, cluster, describe, history, namespaces,
-    query_update, search_attributes, signal, start, task_queues, visibility, workers, workflow_tasks,
+    nexus_tasks, query_update, search_attributes, signal, start, task_queues, visibility, workers,
+    workflow_tasks,
 };
 use crate::frontend::Frontend;
 use std::sync::Arc;
@@ -95,7 +96,7 @@ service! {
     stop_batch_operation(StopBatchOperationRequest) -> StopBatchOperationResponse;
     describe_batch_operation(DescribeBatchOperationRequest) -> DescribeBatchOperationResponse;
     list_batch_operations(ListBatchOperationsRequest) -> ListBatchOperationsResponse;
-    poll_nexus_task_queue(PollNexusTaskQueueRequest) -> PollNexusTaskQueueResponse;
+    poll_nexus_task_queue(PollNexusTaskQueueRequest) -> PollNexusTaskQueueResponse = nexus_tasks::poll_nexus_task_queue;
     respond_nexus_task_completed(RespondNexusTaskCompletedRequest) -> RespondNexusTaskCompletedResponse;
     respond_nexus_task_failed(RespondNexusTaskFailedRequest) -> RespondNexusTaskFailedResponse;
     update_activity_options(UpdateActivityOptionsRequest) -> UpdateActivityOptionsResponse = activity_operations::update_activity_options;

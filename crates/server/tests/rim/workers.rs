@@ -124,6 +124,39 @@ async fn a_worker_that_leaves_ends_its_polls_and_is_not_listed_any_more() {
 }
 
 #[tokio::test]
+async fn a_worker_with_nexus_handlers_waits_and_leaves_like_any_other() {
+    let mut world = World::new().await;
+    let mut client = world.client.clone();
+    let poll = PollNexusTaskQueueRequest {
+        namespace: NAMESPACE.into(),
+        task_queue: Some(queue(QUEUE)),
+        identity: "worker".into(),
+        worker_instance_key: "nexus".into(),
+        ..Default::default()
+    };
+    let polled = tokio::spawn(async move { client.poll_nexus_task_queue(patient(poll)).await });
+    let describe = DescribeTaskQueueRequest {
+        namespace: NAMESPACE.into(),
+        task_queue: Some(queue(QUEUE)),
+        task_queue_type: TaskQueueType::Nexus as i32,
+        ..Default::default()
+    };
+    while world.client.describe_task_queue(describe.clone()).await.unwrap().into_inner().pollers.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let left = ShutdownWorkerRequest {
+        namespace: NAMESPACE.into(),
+        worker_instance_key: "nexus".into(),
+        task_queue: QUEUE.into(),
+        ..Default::default()
+    };
+    world.client.shutdown_worker(left).await.unwrap();
+    let begun = std::time::Instant::now();
+    assert_eq!(polled.await.unwrap().unwrap().into_inner(), Default::default());
+    assert!(begun.elapsed().as_secs() < 10);
+}
+
+#[tokio::test]
 async fn what_waits_for_a_worker_that_left_goes_to_the_others_at_once() {
     let mut world = World::new().await;
     world.start("a").await;

@@ -1,0 +1,45 @@
+//! Nexus tasks, from the worker's side. No operation is ever scheduled here yet, so a poll waits and brings nothing: a
+//! worker that has handlers runs beside those that have none, and its polls end when it leaves.
+
+use super::task_queues;
+use super::workflow_tasks::worker;
+use crate::call::Call;
+use crate::check;
+use crate::frontend::Frontend;
+use crate::status::Refusal;
+use steadfast_api::v1::enums::TaskQueueType;
+use steadfast_api::v1::workflowservice::*;
+use steadfast_engine::{Poll, PollerInfo};
+
+pub async fn poll_nexus_task_queue(
+    frontend: &Frontend,
+    call: Call,
+    request: PollNexusTaskQueueRequest,
+) -> Result<PollNexusTaskQueueResponse, Refusal> {
+    let namespace = frontend.namespace(&request.namespace)?;
+    let until = call.poll_until()?;
+    let queue = check::polled_queue(request.task_queue.as_ref(), &frontend.limits)?;
+    check::identity(&request.identity, &frontend.limits)?;
+    check::deployment(request.deployment_options.as_ref())?;
+    let Some(until) = until else { return Ok(PollNexusTaskQueueResponse::default()) };
+    let _waiting = frontend.long_call(namespace.id, &call)?;
+    for heartbeat in request.worker_heartbeat {
+        frontend.engine.workers().record(namespace.id, heartbeat);
+    }
+    let (build_id, deployment_name) = worker(request.deployment_options.as_ref(), None, "");
+    let poll = Poll {
+        queue: task_queues::key(&namespace, &queue.name, TaskQueueType::Nexus as i32),
+        sticky_of: None,
+        info: PollerInfo {
+            identity: request.identity,
+            instance_key: request.worker_instance_key,
+            build_id,
+            deployment_name,
+            deployment: request.deployment_options,
+            ..PollerInfo::default()
+        },
+    };
+    let polled = frontend.unless_stopping(frontend.engine.poll_activity_task(poll, until)).await;
+    polled.transpose()?;
+    Ok(PollNexusTaskQueueResponse::default())
+}

@@ -80,7 +80,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { limits: Limits::default(), seed: 0, cache_bytes: 64 << 20 }
+        Config { limits: Limits::default(), seed: 0, cache_bytes: 32 << 20 }
     }
 }
 

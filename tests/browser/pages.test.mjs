@@ -42,7 +42,7 @@ before(async () => {
 });
 
 after(async () => {
-  for (const one of workers) one.stop();
+  for (const one of workers) await one.stop();
   await close();
 });
 

@@ -93,6 +93,14 @@ export const divisionByZero = {
 /** Answers the tasks of one queue until it is stopped; `workflow` and `activity` give commands, a result, or a failure. */
 export function worker(queue, { workflow, activity }) {
   let stopped = false;
+  const answering = new Set();
+  /** A task that arrives after the stop is not answered: the connection may be closed by then. */
+  const answered = async (reply) => {
+    const sent = reply.catch(() => undefined);
+    answering.add(sent);
+    await sent;
+    answering.delete(sent);
+  };
   /** A poll that found nothing is asked again. */
   const poll = (ask) => connection.withDeadline(Date.now() + 70_000, ask).catch((error) => {
     if (!stopped) throw error;
@@ -101,8 +109,9 @@ export function worker(queue, { workflow, activity }) {
   async function workflows() {
     while (!stopped) {
       const task = await poll(() => service.pollWorkflowTaskQueue(asked));
-      if (!task?.taskToken?.length) continue;
+      if (stopped || !task?.taskToken?.length) continue;
       const answer = await workflow(task);
+      if (stopped) return;
       const reply = answer.failure
         ? service.respondWorkflowTaskFailed({ namespace: NAMESPACE, taskToken: task.taskToken, cause: UNHANDLED_FAILURE, failure: answer.failure })
         : service.respondWorkflowTaskCompleted({
@@ -110,23 +119,29 @@ export function worker(queue, { workflow, activity }) {
             taskToken: task.taskToken,
             commands: answer.map((command) => ({ ...command, commandType: COMMANDS[command.commandType] })),
           });
-      await reply.catch(() => undefined);
+      await answered(reply);
     }
   }
   async function activities() {
     while (!stopped) {
       const task = await poll(() => service.pollActivityTaskQueue(asked));
-      if (!task?.taskToken?.length) continue;
+      if (stopped || !task?.taskToken?.length) continue;
       const answer = await activity(task);
+      if (stopped) return;
       const reply = answer.failure
         ? service.respondActivityTaskFailed({ namespace: NAMESPACE, taskToken: task.taskToken, failure: answer.failure })
         : service.respondActivityTaskCompleted({ namespace: NAMESPACE, taskToken: task.taskToken, result: json(answer.result) });
-      await reply.catch(() => undefined);
+      await answered(reply);
     }
   }
   void workflows();
   if (activity) void activities();
-  return { stop: () => (stopped = true) };
+  return {
+    stop: () => {
+      stopped = true;
+      return Promise.all(answering);
+    },
+  };
 }
 
 let browser;

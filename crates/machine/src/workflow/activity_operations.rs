@@ -172,7 +172,7 @@ pub fn update_options(
             None => restore(step, &mut row, env)?,
             Some((options, paths)) => change(&mut row, options, paths, env)?,
         }
-        last = options(&row);
+        last = row.options();
         if row.queued.is_some() {
             activity::redispatch(step, row, env);
         } else {
@@ -205,7 +205,7 @@ fn change(
     paths: &[String],
     env: &Env<'_>,
 ) -> Result<(), Reject> {
-    let mut merged = options(row);
+    let mut merged = row.options();
     for path in paths {
         merge(&mut merged, new, &snake(path));
     }
@@ -278,20 +278,22 @@ fn snake(path: &str) -> String {
     out
 }
 
-/// The options as they are in force.
-pub fn options(row: &ActivityRow) -> ActivityOptions {
-    ActivityOptions {
-        task_queue: Some(TaskQueue {
-            name: row.task_queue.clone(),
-            kind: TaskQueueKind::Normal as i32,
-            normal_name: String::new(),
-        }),
-        schedule_to_close_timeout: duration::proto(row.schedule_to_close),
-        schedule_to_start_timeout: duration::proto(row.schedule_to_start),
-        start_to_close_timeout: duration::proto(row.start_to_close),
-        heartbeat_timeout: duration::proto(row.heartbeat),
-        retry_policy: row.retry_policy.clone(),
-        priority: row.priority.clone(),
-        ..ActivityOptions::default()
+impl ActivityRow {
+    /// The options as they are in force.
+    pub fn options(&self) -> ActivityOptions {
+        ActivityOptions {
+            task_queue: Some(TaskQueue {
+                name: self.task_queue.clone(),
+                kind: TaskQueueKind::Normal as i32,
+                normal_name: String::new(),
+            }),
+            schedule_to_close_timeout: duration::proto(self.schedule_to_close),
+            schedule_to_start_timeout: duration::proto(self.schedule_to_start),
+            start_to_close_timeout: duration::proto(self.start_to_close),
+            heartbeat_timeout: duration::proto(self.heartbeat),
+            retry_policy: self.retry_policy.clone(),
+            priority: self.priority.clone(),
+            ..ActivityOptions::default()
+        }
     }
 }

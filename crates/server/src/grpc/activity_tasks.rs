@@ -1,7 +1,7 @@
 //! Activity tasks, from the worker's side: by task token, and by the activity's id.
 
 use super::activity_executions;
-use super::workflow_tasks::{bad_token, worker};
+use super::workflow_tasks::{bad_token, poller};
 use crate::call::Call;
 use crate::from_proto::{ActivityAddress, EntityName};
 use crate::frontend::{Frontend, unexpected};
@@ -29,11 +29,9 @@ pub async fn poll_activity_task_queue(
     check::deployment(request.deployment_options.as_ref())?;
     let Some(until) = until else { return Ok(PollActivityTaskQueueResponse::default()) };
     let _waiting = frontend.long_call(namespace.id, &call)?;
-    let (build_id, deployment_name) = worker(
-        request.deployment_options.as_ref(),
-        request.worker_version_capabilities.as_ref().map(|version| version.build_id.as_str()),
-        "",
-    );
+    let build_id = request.worker_version_capabilities.as_ref().map_or("", |version| &version.build_id);
+    let rate = request.task_queue_metadata.and_then(|metadata| metadata.max_tasks_per_second);
+    let info = poller(request.identity, request.worker_instance_key, request.deployment_options, build_id);
     let poll = Poll {
         queue: QueueKey {
             namespace: namespace.id,
@@ -41,18 +39,7 @@ pub async fn poll_activity_task_queue(
             kind: QueueType::Activity,
         },
         sticky_of: None,
-        info: PollerInfo {
-            identity: request.identity,
-            instance_key: request.worker_instance_key,
-            build_id,
-            deployment_name,
-            deployment: request.deployment_options,
-            rate: request
-                .task_queue_metadata
-                .and_then(|metadata| metadata.max_tasks_per_second)
-                .filter(|rate| *rate >= 0.0),
-            ..PollerInfo::default()
-        },
+        info: PollerInfo { rate: rate.filter(|rate| *rate >= 0.0), ..info },
     };
     let polled = frontend.unless_stopping(frontend.engine.poll_activity_task(poll, until)).await;
     let task = polled.transpose()?.flatten();

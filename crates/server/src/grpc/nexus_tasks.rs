@@ -2,14 +2,14 @@
 //! worker that has handlers runs beside those that have none, and its polls end when it leaves.
 
 use super::task_queues;
-use super::workflow_tasks::worker;
+use super::workflow_tasks::poller;
 use crate::call::Call;
 use crate::check;
 use crate::frontend::Frontend;
 use crate::status::Refusal;
 use steadfast_api::v1::enums::TaskQueueType;
 use steadfast_api::v1::workflowservice::*;
-use steadfast_engine::{Poll, PollerInfo};
+use steadfast_engine::Poll;
 
 pub async fn poll_nexus_task_queue(
     frontend: &Frontend,
@@ -26,18 +26,11 @@ pub async fn poll_nexus_task_queue(
     for heartbeat in request.worker_heartbeat {
         frontend.engine.workers().record(namespace.id, heartbeat);
     }
-    let (build_id, deployment_name) = worker(request.deployment_options.as_ref(), None, "");
+    let info = poller(request.identity, request.worker_instance_key, request.deployment_options, "");
     let poll = Poll {
         queue: task_queues::key(&namespace, &queue.name, TaskQueueType::Nexus as i32),
         sticky_of: None,
-        info: PollerInfo {
-            identity: request.identity,
-            instance_key: request.worker_instance_key,
-            build_id,
-            deployment_name,
-            deployment: request.deployment_options,
-            ..PollerInfo::default()
-        },
+        info,
     };
     let polled = frontend.unless_stopping(frontend.engine.poll_activity_task(poll, until)).await;
     polled.transpose()?;

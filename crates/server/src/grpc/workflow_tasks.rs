@@ -33,11 +33,9 @@ pub async fn poll_workflow_task_queue(
     }
     let Some(until) = until else { return Ok(PollWorkflowTaskQueueResponse::default()) };
     let _waiting = frontend.long_call(namespace.id, &call)?;
-    let (build_id, deployment_name) = worker(
-        request.deployment_options.as_ref(),
-        request.worker_version_capabilities.as_ref().map(|version| version.build_id.as_str()),
-        &request.binary_checksum,
-    );
+    let build_id = request.worker_version_capabilities.as_ref().map(|version| version.build_id.as_str());
+    let build_id = build_id.filter(|build_id| !build_id.is_empty()).unwrap_or(&request.binary_checksum);
+    let info = poller(request.identity, request.worker_instance_key, request.deployment_options, build_id);
     let poll = Poll {
         queue: QueueKey {
             namespace: namespace.id,
@@ -45,14 +43,7 @@ pub async fn poll_workflow_task_queue(
             kind: QueueType::Workflow,
         },
         sticky_of: sticky.then(|| queue.normal_name.clone()),
-        info: PollerInfo {
-            identity: request.identity,
-            instance_key: request.worker_instance_key,
-            build_id,
-            deployment_name,
-            deployment: request.deployment_options,
-            ..PollerInfo::default()
-        },
+        info,
     };
     let polled = frontend.unless_stopping(frontend.engine.poll_workflow_task(poll, until)).await;
     let task = polled.transpose()?.flatten();
@@ -65,17 +56,18 @@ pub async fn poll_workflow_task_queue(
     })
 }
 
-/// The build id and deployment that a worker says it is of, by whichever of the generations of versioning it speaks.
-pub fn worker(
-    deployment: Option<&WorkerDeploymentOptions>,
-    build_id: Option<&str>,
-    binary_checksum: &str,
-) -> (String, String) {
-    match (deployment, build_id) {
-        (Some(deployment), _) => (deployment.build_id.clone(), deployment.deployment_name.clone()),
-        (None, Some(build_id)) if !build_id.is_empty() => (build_id.into(), String::new()),
-        (None, _) => (binary_checksum.into(), String::new()),
-    }
+/// Who polls: with the build id of its deployment if it has one, else with this older kind.
+pub fn poller(
+    identity: String,
+    instance_key: String,
+    deployment: Option<WorkerDeploymentOptions>,
+    build_id: &str,
+) -> PollerInfo {
+    let (build_id, deployment_name) = match &deployment {
+        Some(deployment) => (deployment.build_id.clone(), deployment.deployment_name.clone()),
+        None => (build_id.to_owned(), String::new()),
+    };
+    PollerInfo { identity, instance_key, build_id, deployment_name, deployment, ..PollerInfo::default() }
 }
 
 pub async fn respond_workflow_task_completed(

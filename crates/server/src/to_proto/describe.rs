@@ -1,7 +1,6 @@
 //! A run as DescribeWorkflowExecution shows it.
 
 use super::{YEAR_ONE, execution, nanos, normal_queue, typed, workflow_type};
-use steadfast_api::v1::activity::ActivityOptions;
 use steadfast_api::v1::common::{ActivityType, WorkerVersionStamp, WorkflowExecution};
 use steadfast_api::v1::enums::{CallbackState, PendingActivityState, PendingWorkflowTaskState};
 use steadfast_api::v1::workflow::pending_activity_info::{PauseInfo, pause_info};
@@ -224,16 +223,7 @@ fn pending_activity(row: &ActivityRow, now: Time) -> PendingActivityInfo {
         paused: row.pause.is_some(),
         priority: row.priority.clone(),
         pause_info: row.pause.as_ref().map(pause),
-        activity_options: Some(ActivityOptions {
-            task_queue: normal_queue(&row.task_queue),
-            schedule_to_close_timeout: duration::proto(row.schedule_to_close),
-            schedule_to_start_timeout: duration::proto(row.schedule_to_start),
-            start_to_close_timeout: duration::proto(row.start_to_close),
-            heartbeat_timeout: duration::proto(row.heartbeat),
-            retry_policy: row.retry_policy.clone(),
-            priority: row.priority.clone(),
-            start_delay: None,
-        }),
+        activity_options: Some(row.options()),
         ..PendingActivityInfo::default()
     }
 }

@@ -1,7 +1,5 @@
 //! An engine on the in-memory store, and the shortest way to say what a client and a worker do with it.
 
-#![allow(dead_code, reason = "each test uses its part")]
-
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_api::v1::command::Command;

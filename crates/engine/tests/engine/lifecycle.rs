@@ -1,7 +1,6 @@
 //! A workflow goes through the engine on the in-memory store: started, polled, completed, with an activity and a timer.
 
-mod support;
-
+use crate::support::setup;
 use std::time::{Duration, Instant};
 use steadfast_api::v1::command::{Command, command::Attributes};
 use steadfast_api::v1::command::{
@@ -14,7 +13,6 @@ use steadfast_api::v1::history::History;
 use steadfast_api::v1::taskqueue::TaskQueue;
 use steadfast_machine::QueueType;
 use steadfast_machine::workflow::input::*;
-use support::setup;
 
 fn command(kind: CommandType, attributes: Attributes) -> Command {
     Command { command_type: kind as i32, attributes: Some(attributes), ..Command::default() }

@@ -1,7 +1,6 @@
 //! Task queues: who polls, what waits, and what a caller hears of it.
 
-mod support;
-
+use crate::support::{Setup, setup, setup_on};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,6 @@ use steadfast_engine::{ConfigChange, Failure, LimitSource, RateChange};
 use steadfast_machine::workflow::input::{Input, Query, What};
 use steadfast_machine::{QueueType, Reject};
 use steadfast_storage::MemoryStore;
-use support::{Setup, setup, setup_on};
 use tokio::time::Instant;
 use uuid::Uuid;
 

@@ -1,7 +1,6 @@
 //! A step costs the same whatever the run has pending: rows and bytes that a commit writes, counted.
 
-mod support;
-
+use crate::support::{Setup, setup_on};
 use std::sync::{Arc, Mutex};
 use steadfast_api::v1::command::{Command, ScheduleActivityTaskCommandAttributes, command::Attributes};
 use steadfast_api::v1::common::ActivityType;
@@ -10,7 +9,6 @@ use steadfast_api::v1::taskqueue::TaskQueue;
 use steadfast_machine::workflow::input::*;
 use steadfast_storage::faulty::{CommitFault, Faults, FaultyStore};
 use steadfast_storage::{Commit, MemoryStore, RunState};
-use support::{Setup, setup_on};
 use uuid::Uuid;
 
 /// What one commit writes of its run.

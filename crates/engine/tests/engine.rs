@@ -1,0 +1,10 @@
+//! Drives the engine as the rim does, without gRPC. One file per subject in `engine/`.
+
+#[path = "engine/lifecycle.rs"]
+mod lifecycle;
+#[path = "engine/queues.rs"]
+mod queues;
+#[path = "engine/step_cost.rs"]
+mod step_cost;
+#[path = "engine/support.rs"]
+mod support;

@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     tonic_prost_build::configure()
         .bytes(".")
+        .codec_path("crate::codec::Codec")
         .build_transport(true)
         .compile_well_known_types(false)
         .include_file("api.rs")

@@ -3,6 +3,8 @@
 //!
 //! Everything is generated at build time from the official `temporalio-protos` crate; see `build.rs`.
 
+pub mod codec;
+
 #[allow(clippy::all, rustdoc::all, missing_docs)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/api.rs"));

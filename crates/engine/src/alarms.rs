@@ -5,7 +5,8 @@
 
 use crate::Engine;
 use crate::failure::Failure;
-use std::collections::{BTreeSet, HashMap};
+use ahash::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 use steadfast_machine::duration::{MINUTE, SECOND};

@@ -1,9 +1,10 @@
 //! Namespaces: versioned configuration that every step reads, cached whole.
 
 use crate::failure::Failure;
+use ahash::HashMap;
 use bytes::Bytes;
 use prost::Message as _;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use steadfast_api::v1::common::SearchAttributes;
 use steadfast_machine::duration::DAY;

@@ -3,8 +3,9 @@
 
 use crate::Engine;
 use crate::failure::Failure;
+use ahash::HashMap;
 use prost::Message as _;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 use steadfast_machine::planted::{Planted, is_planted};

@@ -10,9 +10,10 @@ use crate::failure::Failure;
 use crate::matching::Reserved;
 use crate::namespaces::Among;
 use crate::transaction::Transaction;
+use ahash::HashMap;
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use steadfast_api::v1::history::History;
 use steadfast_machine::any;
@@ -231,7 +232,8 @@ impl Engine {
             Ok(None) => {}
             Ok(Some(entity)) => {
                 let engine = self.clone();
-                tokio::spawn(async move { engine.drive(key, entity).await });
+                // On the heap before it is handed on: the runtime would copy four kilobytes from hand to hand.
+                tokio::spawn(Box::pin(async move { engine.drive(key, entity).await }));
             }
             Err(Letter::Input { reply: Some(reply), .. }) => {
                 let _ = reply.send(Err(Reject::busy("too many requests wait for this workflow").into()));

@@ -1,6 +1,6 @@
 //! Who waits for something to change: readers of a history, and viewers of lists.
 
-use std::collections::HashMap;
+use ahash::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use steadfast_machine::RunKey;

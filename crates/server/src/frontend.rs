@@ -7,8 +7,8 @@ use crate::limits::{LONG_CALLS, NAMESPACE_BYTES};
 use crate::metrics::Metrics;
 use crate::status::Refusal;
 use crate::token::{Tokens, uuid_of};
+use ahash::HashMap;
 use bytes::Bytes;
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use steadfast_api::v1::enums::{

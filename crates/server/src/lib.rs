@@ -8,7 +8,7 @@
 
 pub mod call;
 pub mod check;
-mod direct;
+mod dispatch;
 pub mod dynamic_config;
 pub mod from_proto;
 pub mod frontend;

@@ -30,5 +30,9 @@ pub const SHORTEST_RETENTION: Duration = Duration::from_secs(3600);
 /// An idle connection is pinged this often, and closed when the answer takes longer than the timeout.
 pub const KEEPALIVE: Duration = Duration::from_secs(60);
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls of one connection at a time; more wait in their client. A worker's polls are among them.
+pub const STREAMS: u32 = 10_000;
+/// When the system has no room for one more connection, the next is looked for after this.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A stop waits this long for calls that run.
 pub const DRAIN: Duration = Duration::from_secs(1);

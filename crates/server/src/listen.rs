@@ -1,21 +1,25 @@
-//! The gRPC server: services, sizes, keepalive, and how it stops.
+//! The gRPC server: connections, services, sizes, keepalive, and how it stops. Connections are hyper's; tonic's own server
+//! would wrap every call in a timer, a clone of all services and four boxes, and would spin when there are no more file
+//! descriptors.
 
-use crate::direct::Direct;
+use crate::dispatch::Dispatch;
 use crate::frontend::Frontend;
 use crate::grpc::operator_service::OperatorRpcs;
 use crate::grpc::workflow_service::WorkflowRpcs;
-use crate::limits::{KEEPALIVE, KEEPALIVE_TIMEOUT};
+use crate::limits::{ACCEPT_PAUSE, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAMS};
 use crate::reflection::{Reflection, V1, V1Alpha};
-use http::{HeaderValue, Response};
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::io::{Error, ErrorKind};
+use std::pin::pin;
 use std::sync::Arc;
 use steadfast_api::v1::operatorservice::operator_service_server::OperatorServiceServer;
 use steadfast_api::v1::workflowservice::workflow_service_server::WorkflowServiceServer;
-use tokio::net::TcpListener;
-use tonic::body::Body;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tower::util::MapResponseLayer;
+use tonic::service::Routes;
 
 /// The names that clients ask the health service for. The last is a service that is not here: old tools ask for it to
 /// see whether the server is up.
@@ -35,10 +39,7 @@ pub fn workflow_service(frontend: Arc<Frontend>) -> WorkflowServiceServer<Workfl
 }
 
 /// Serves until the frontend is told to stop, and the calls that run then are answered.
-///
-/// # Errors
-/// The listener fails.
-pub async fn serve(frontend: Arc<Frontend>, listener: TcpListener) -> Result<(), tonic::transport::Error> {
+pub async fn serve(frontend: Arc<Frontend>, listener: TcpListener) {
     let stopping = frontend.stopping.clone();
     let (reporter, health) = tonic_health::server::health_reporter();
     // SDKs compress whatever they send on a channel, this question too.
@@ -50,35 +51,71 @@ pub async fn serve(frontend: Arc<Frontend>, listener: TcpListener) -> Result<(),
         .max_decoding_message_size(frontend.limits.request_bytes)
         .accept_compressed(CompressionEncoding::Gzip);
     let reflection = Reflection::default();
-    let stop = async move {
-        stopping.cancelled().await;
-        for name in HEALTHY {
-            reporter.set_service_status(*name, tonic_health::ServingStatus::NotServing).await;
-        }
-    };
-    Server::builder()
-        .tcp_nodelay(true)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(MapResponseLayer::new(too_large_is_exhausted))
-        .layer(Direct(workflow_service(frontend)))
-        .add_service(health)
+    let others = Routes::new(health)
         .add_service(V1(reflection.clone()))
         .add_service(V1Alpha(reflection))
         .add_service(operator)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
-        .await
+        .prepare();
+    let dispatch = Dispatch { workflow: workflow_service(frontend), others };
+
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stopping.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, dispatch.clone(), stopping.clone()));
+            }
+            // The caller went away between its call and our answer.
+            Err(error) if of_one_connection(&error) => {}
+            // No file descriptors or memory for one more: those that are open go on, and make room when they end.
+            Err(error) => {
+                tracing::warn!(%error, "no new connections for a moment");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // New callers are refused at once, rather than left in a queue that nobody takes them from.
+    drop(listener);
+    for name in HEALTHY {
+        reporter.set_service_status(*name, tonic_health::ServingStatus::NotServing).await;
+    }
+    connections.close();
+    connections.wait().await;
 }
 
-/// A request that is too large is RESOURCE_EXHAUSTED in every other implementation of gRPC, and SDKs count on that; this
-/// one says OUT_OF_RANGE, which the API uses for nothing else.
-fn too_large_is_exhausted(mut response: Response<Body>) -> Response<Body> {
-    const STATUS: &str = "grpc-status";
-    const OUT_OF_RANGE: &str = "11";
-    const RESOURCE_EXHAUSTED: &str = "8";
-    let headers = response.headers_mut();
-    if headers.get(STATUS).is_some_and(|code| code == OUT_OF_RANGE) {
-        headers.insert(STATUS, HeaderValue::from_static(RESOURCE_EXHAUSTED));
+fn of_one_connection(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
+    )
+}
+
+/// One connection, until its caller closes it, or the server stops and what runs on it is answered.
+async fn connection(stream: TcpStream, dispatch: Dispatch, stopping: CancellationToken) {
+    // Without it replies wait for each other; a connection that refuses is as good, only slower.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection without TCP_NODELAY");
     }
-    response
+    let mut served = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .max_concurrent_streams(STREAMS)
+            .serve_connection(TokioIo::new(stream), dispatch)
+    );
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stopping.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection failed");
+    }
 }

@@ -4,6 +4,7 @@
 //! in seconds.
 
 use crate::frontend::Frontend;
+use ahash::HashMap;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
@@ -11,7 +12,6 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TEXT_FORMAT, TextEncoder,
 };
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 use steadfast_machine::QueueType;

@@ -127,7 +127,10 @@ impl Running {
         let grpc = address(&grpc_listener, options.grpc);
         let mut tasks = JoinSet::new();
         let served = listen::serve(frontend.clone(), grpc_listener);
-        tasks.spawn(async move { served.await.map_err(|error| format!("the gRPC server failed: {error}")) });
+        tasks.spawn(async move {
+            served.await;
+            Ok(())
+        });
         let mut ui = None;
         if let Some(listener) = ui_listener {
             ui = Some(address(&listener, grpc));

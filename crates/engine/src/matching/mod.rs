@@ -17,10 +17,10 @@ pub use stats::LevelView;
 
 use crate::run::Delivery;
 use crate::workers::Departed;
+use ahash::HashMap;
 use book::{Book, Found};
 use config::Configs;
 use pollers::{Ticket, Waiter};
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

@@ -51,6 +51,8 @@ pub struct PreparedVisibility {
     pub checksum: i32,
     /// Of the indexed attributes: the rows of equal ones need not be written again.
     pub indexed_hash: u64,
+    /// A hash of all columns that order the lists: an entry that keeps its place leaves their indexes alone.
+    pub place: u64,
 }
 
 pub struct PreparedTask {
@@ -183,8 +185,19 @@ impl PreparedVisibility {
         let division = row.division().map(str::to_owned);
         let checksum = visibility_checksum(key, &row, division.as_deref());
         let indexed_hash = indexed_hash(&row);
-        PreparedVisibility { row, division, checksum, indexed_hash }
+        let place = place(&row);
+        PreparedVisibility { row, division, checksum, indexed_hash, place }
     }
+}
+
+/// Never stored.
+fn place(row: &VisibilityRow) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(&row.status.to_le_bytes());
+    hash.update(&row.start_time.0.to_le_bytes());
+    hash.update(&row.close_time.map_or(i64::MAX, |time| time.0).to_le_bytes());
+    hash.update(row.workflow_type.as_bytes());
+    hash.digest()
 }
 
 /// 0 for none. Never stored.

@@ -80,6 +80,9 @@ statements! {
                  history_length=?, history_size_bytes=?, state_transition_count=?, execution_duration=?, \
                  root_workflow_id=?, root_run_id=?, parent_workflow_id=?, parent_run_id=?, division=?, checksum=?, memo=?, \
                  search_attributes=? WHERE run=?";
+    detail_listed: "UPDATE visibility SET execution_time=?, task_queue=?, execution_duration=?, root_workflow_id=?, \
+                    root_run_id=?, parent_workflow_id=?, parent_run_id=?, division=?, checksum=?, memo=?, \
+                    search_attributes=? WHERE run=?";
     delete_listed: "DELETE FROM visibility WHERE run=?";
     add_attribute: "INSERT OR IGNORE INTO search_attribute (run, name, value, namespace_id) VALUES (?,?,?,?)";
     delete_attributes: "DELETE FROM search_attribute WHERE run=?";
@@ -284,6 +287,22 @@ impl<'c> Applier<'c> {
                 &row.memo[..],
                 &row.search_attributes[..],
             ])?;
+        } else if cached.place == Some(visibility.place) {
+            // Its place in the lists is the same: a statement that names none of their columns leaves the indexes alone.
+            self.sql.detail_listed.execute(params![
+                row.execution_time.0,
+                row.task_queue,
+                row.execution_duration(),
+                row.root_workflow_id,
+                row.root_run_id,
+                row.parent_workflow_id,
+                row.parent_run_id,
+                division,
+                visibility.checksum,
+                &row.memo[..],
+                &row.search_attributes[..],
+                number,
+            ])?;
         } else {
             self.sql.put_listed.execute(params![
                 row.status,
@@ -327,6 +346,7 @@ impl<'c> Applier<'c> {
         }
         cached.listed = Some(Some(counts_as));
         cached.indexed_hash = Some(visibility.indexed_hash);
+        cached.place = Some(visibility.place);
         if row.close_time.is_none() {
             self.cache.runs.insert(key.run, cached);
         } else {

@@ -1,7 +1,7 @@
 //! What the writer remembers of rows that it wrote or found, so that it need not look them up again.
 
+use ahash::HashMap;
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::Hash;
 use steadfast_machine::QueueKey;
 use uuid::Uuid;
@@ -24,16 +24,18 @@ pub struct CachedRun {
     pub listed: Option<Option<Option<i32>>>,
     /// Of the search attributes, where known; 0 for none.
     pub indexed_hash: Option<u64>,
+    /// Of the place in the lists, where known; see `PreparedVisibility::place`.
+    pub place: Option<u64>,
 }
 
 impl CachedRun {
     /// One that was just added.
     pub fn new(number: i64) -> CachedRun {
-        CachedRun { number, listed: Some(None), indexed_hash: Some(0) }
+        CachedRun { number, listed: Some(None), indexed_hash: Some(0), place: None }
     }
 
     pub fn unknown() -> CachedRun {
-        CachedRun { number: 0, listed: None, indexed_hash: None }
+        CachedRun { number: 0, listed: None, indexed_hash: None, place: None }
     }
 }
 
@@ -45,7 +47,7 @@ pub struct Recent<K, V> {
 
 impl<K, V> Default for Recent<K, V> {
     fn default() -> Recent<K, V> {
-        Recent { young: HashMap::new(), old: HashMap::new() }
+        Recent { young: HashMap::default(), old: HashMap::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod bench;
 mod install;
+mod safety;
 mod steps;
 mod tidy;
 
@@ -13,7 +14,8 @@ const USAGE: &str = "\
 cargo xtask test [STEP...]     all checks and tests, or the named steps
 cargo xtask test --list        the steps
 cargo xtask tidy               the checks of the tree's shape alone
-cargo xtask bench [OPTION...]  release builds, then the load driver with the project's goals; options go to the driver";
+cargo xtask bench [OPTION...]  release builds, then the load driver with the project's goals; options go to the driver
+cargo xtask safety [OPTION...] kills, power cuts and other disasters in their hundreds; options go to tests/safety";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         ["test", names @ ..] => steps::test(names),
         ["tidy"] => tidy::check(&root()).map(|()| ExitCode::SUCCESS),
         ["bench", options @ ..] => bench::run(options).map(|()| ExitCode::SUCCESS),
+        ["safety", options @ ..] => safety::run(options).map(|()| ExitCode::SUCCESS),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)

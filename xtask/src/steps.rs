@@ -81,9 +81,21 @@ const STEPS: &[Step] = &[
             "--workspace",
             "--exclude",
             "exercise-test",
+            "--exclude",
+            "safety-test",
             "--locked",
             "--no-fail-fast",
         ]]),
+    },
+    Step {
+        name: "safety",
+        what: "the server killed, cut off, without space, with a wrong clock, on damaged files: a few rounds of each",
+        node: None,
+        python: None,
+        action: Action::Commands(&[
+            &["cargo", "build", "-p", "steadfast-cli", "--locked"],
+            &["cargo", "test", "-p", "safety-test", "--locked", "--no-fail-fast"],
+        ]),
     },
     Step {
         name: "pages",

@@ -1,4 +1,5 @@
 //! One file per command.
 
+pub mod database;
 pub mod server;
 pub mod start_dev;

@@ -20,12 +20,15 @@ struct Arguments {
 enum Command {
     /// Run a server.
     Server(commands::server::ServerCommand),
+    /// Look after a database file.
+    Database(commands::database::DatabaseCommand),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Server(server) => server.run(&arguments.log),
+        Command::Database(database) => database.run(&arguments.log),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use steadfast_machine::workflow::reply::StartedWorkflowTask;
 use steadfast_machine::workflow::state::Run;
 use steadfast_machine::workflow::synthetic_events;
 use steadfast_machine::{AnyRun, Batch, EntityKey, Reject, standalone_activity};
-use steadfast_storage::BranchPart;
+use steadfast_storage::{BranchPart, StoreError};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -121,9 +121,31 @@ impl Engine {
         from: i64,
         to: i64,
     ) -> Result<TaskHistory, Failure> {
-        let read = self.inner.store.read_history(&parts(branches), from, to, PAGE_BATCHES, false).await?;
+        let read = self.read_history(&parts(branches), from, to, PAGE_BATCHES, false).await?;
         let (encoded, next) = join(&read, from);
         Ok(TaskHistory { encoded, next: (next < to).then_some(next) })
+    }
+
+    /// Batches of a history that has all events before `to`: so where there is nothing to read, something was lost.
+    async fn read_history(
+        &self,
+        parts: &[BranchPart],
+        from: i64,
+        to: i64,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<Batch>, StoreError> {
+        let read = self.inner.store.read_history(parts, from, to, limit, reverse).await?;
+        let reaches = match reverse {
+            false => read.first().is_some_and(|batch| batch.first_event_id <= from),
+            true => read.first().is_some_and(|batch| batch.first_event_id + batch.events >= to),
+        };
+        match reaches || from >= to {
+            true => Ok(read),
+            false => {
+                Err(StoreError::Corrupt(format!("the history between events {from} and {to} is not there")))
+            }
+        }
     }
 
     /// A page of a run's history, forwards from an event or backwards from it.
@@ -144,7 +166,7 @@ impl Engine {
         let last = view.last_event_id;
         if reverse {
             let to = if from_event <= 0 { last } else { from_event.min(last) };
-            let read = self.inner.store.read_history(&view.parts, 1, to + 1, limit, true).await?;
+            let read = self.read_history(&view.parts, 1, to + 1, limit, true).await?;
             let (encoded, first) = join_reverse(&read, to);
             let next = if read.is_empty() { 0 } else { first - 1 };
             return Ok(view.page(encoded, next, next <= 0));
@@ -155,9 +177,7 @@ impl Engine {
         }
         let (encoded, next) = match view.held.clone() {
             Some(held) => held,
-            None => {
-                join(&self.inner.store.read_history(&view.parts, from, last + 1, limit, false).await?, from)
-            }
+            None => join(&self.read_history(&view.parts, from, last + 1, limit, false).await?, from),
         };
         Ok(view.page(encoded, next, next > last))
     }

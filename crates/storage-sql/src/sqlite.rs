@@ -5,6 +5,7 @@
 
 mod apply;
 mod cache;
+mod check;
 mod checkpoint;
 mod configuration;
 mod file;
@@ -12,8 +13,10 @@ mod inbox;
 mod lists;
 mod read;
 mod readers;
+mod wal;
 mod writer;
 
+pub use check::{Checked, check};
 pub use file::OpenError;
 
 use crate::encoding::entity_hash;
@@ -112,6 +115,7 @@ impl SqliteStore {
         if !options.accept_missing_wal {
             file::check_wal_is_there(path)?;
         }
+        file::check_wal(path)?;
         Self::start(options, version, lock)
     }
 

@@ -3,6 +3,7 @@
 //! A file that is foreign, newer or damaged is refused before anything is written to it. A file that is new is made
 //! beside its place and renamed, so that no half of one is ever found.
 
+use super::wal;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -170,12 +171,23 @@ pub fn check_wal_is_there(path: &Path) -> Result<(), OpenError> {
     });
     match state.as_deref() {
         Ok("open") => Err(OpenError::MissingWal { path: path.to_owned() }),
-        Ok(_) => Ok(()),
+        Ok("closed") => Ok(()),
+        Ok(other) => {
+            Err(OpenError::Damaged { path: path.to_owned(), reason: format!("its state is {other:?}") })
+        }
         Err(error) => Err(OpenError::Damaged { path: path.to_owned(), reason: error.to_string() }),
     }
 }
 
-fn percent_encoded(path: &Path) -> String {
+/// Whether the log is such that SQLite would take damage in it for its end.
+pub fn check_wal(path: &Path) -> Result<(), OpenError> {
+    match wal::damage(&beside(path, "-wal")).map_err(|error| failed(path, error))? {
+        Some(reason) => Err(OpenError::Damaged { path: path.to_owned(), reason }),
+        None => Ok(()),
+    }
+}
+
+pub fn percent_encoded(path: &Path) -> String {
     let mut encoded = String::new();
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
@@ -243,6 +255,15 @@ fn build(path: &Path, shards: u32, cluster_id: Uuid, page_size: u32) -> rusqlite
 /// The newest schema in an empty database.
 pub fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
     MIGRATIONS.iter().try_for_each(|migration| connection.execute_batch(migration))
+}
+
+/// The statements that make the schema of a database, but for names that SQLite makes itself.
+pub fn schema_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(
+        "SELECT type || ' ' || name || ' of ' || tbl_name || ': ' || coalesce(sql, 'made by SQLite') \
+         FROM sqlite_schema WHERE tbl_name<>'sqlite_stat1' ORDER BY type, name",
+    )?;
+    statement.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Leads an older database to the newest schema, one step a transaction.

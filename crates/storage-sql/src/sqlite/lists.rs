@@ -131,16 +131,18 @@ enum Order {
     SameClose,
 }
 
+/// What [`listed`] reads.
+pub const COLUMNS: &str = "visibility.kind, run_id, workflow_id, workflow_type, task_queue, status, start_time, \
+    execution_time, close_time, history_length, history_size_bytes, state_transition_count, root_workflow_id, \
+    root_run_id, parent_workflow_id, parent_run_id, division, checksum, memo, search_attributes";
+
 fn page_sql(condition: &Condition, order: Order) -> String {
     let first = match order {
         Order::All => format!("{} DESC, ", close_order()),
         Order::SameClose => String::new(),
     };
     format!(
-        "SELECT visibility.kind, run_id, workflow_id, workflow_type, task_queue, status, start_time, execution_time, \
-         close_time, history_length, history_size_bytes, state_transition_count, root_workflow_id, root_run_id, \
-         parent_workflow_id, parent_run_id, division, checksum, memo, search_attributes \
-         FROM visibility WHERE {} ORDER BY {first}start_time DESC, run_id LIMIT ?",
+        "SELECT {COLUMNS} FROM visibility WHERE {} ORDER BY {first}start_time DESC, run_id LIMIT ?",
         condition.sql,
     )
 }
@@ -162,7 +164,8 @@ fn page(
     Ok(())
 }
 
-fn listed(namespace: Uuid, row: &Row<'_>) -> Read<(RunKey, VisibilityRow)> {
+/// The entry in the columns [`COLUMNS`], if its checksum is right.
+pub fn listed(namespace: Uuid, row: &Row<'_>) -> Read<(RunKey, VisibilityRow)> {
     let corrupt = |what: String| ReadError::Store(StoreError::Corrupt(what));
     let kind: u8 = row.get(0)?;
     let run: Vec<u8> = row.get(1)?;
@@ -220,7 +223,8 @@ pub fn count_by_status(
     Ok(counts)
 }
 
-/// Closed runs, oldest first, of all kinds.
+/// Closed runs, oldest first, of all kinds. They are about to be deleted: so an entry whose checksum is wrong is not among
+/// them, nor is one that an index alone says is old enough.
 pub fn expired(
     connection: &Connection,
     namespace: Uuid,
@@ -230,7 +234,7 @@ pub fn expired(
     let Some(number) = number_of(connection, namespace)? else { return Ok(Vec::new()) };
     let close = close_order();
     let sql = format!(
-        "SELECT workflow_id, run_id, close_time FROM visibility \
+        "SELECT {COLUMNS} FROM visibility \
          WHERE namespace_id=? AND kind=? AND {close}<? ORDER BY {close}, start_time LIMIT ?"
     );
     let mut statement = connection.prepare_cached(&sql)?;
@@ -238,11 +242,16 @@ pub fn expired(
     for kind in (0..=u8::MAX).map_while(|number| Kind::from_number(number + 1)) {
         let mut found = statement.query(params![number, kind as u8, closed_before.0, sql_limit(limit)])?;
         while let Some(row) = found.next()? {
-            let (id, run): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            let run = Uuid::from_slice(&run)
-                .map_err(|_| StoreError::Corrupt(format!("the list entry of {id} is malformed")))?;
-            let entity = EntityKey { namespace, kind, id: id.into() };
-            expired.push((row.get::<_, i64>(2)?, RunKey { entity, run }));
+            match listed(namespace, row) {
+                Ok((key, row)) if row.close_time.is_some_and(|time| time < closed_before) => {
+                    expired.push((row.close_time, key));
+                }
+                Ok((key, _)) => {
+                    tracing::error!(%key, "an index of the list says that this run is old enough to go")
+                }
+                Err(ReadError::Store(error)) => tracing::error!(%error, "a run is kept beyond its time"),
+                Err(error) => return Err(error),
+            }
         }
     }
     expired.sort();

@@ -21,7 +21,7 @@ fn corrupt(what: impl Into<String>) -> ReadError {
     ReadError::Store(StoreError::Corrupt(what.into()))
 }
 
-fn uuid(row: &Row<'_>, column: usize) -> Read<Uuid> {
+pub fn uuid(row: &Row<'_>, column: usize) -> Read<Uuid> {
     let bytes = row.get_ref(column)?.as_blob().map_err(|_| corrupt("an id is not made of bytes"))?;
     Uuid::from_slice(bytes).map_err(|_| corrupt("an id has another length than 16 bytes"))
 }
@@ -32,7 +32,7 @@ fn kind(row: &Row<'_>, column: usize) -> Read<Kind> {
 }
 
 /// Reads [`RUN_KEY`] from the first four columns.
-fn run_key(row: &Row<'_>) -> Read<RunKey> {
+pub fn run_key(row: &Row<'_>) -> Read<RunKey> {
     let id: String = row.get(2)?;
     let entity = EntityKey { namespace: uuid(row, 0)?, kind: kind(row, 1)?, id: id.into() };
     Ok(RunKey { entity, run: uuid(row, 3)? })
@@ -69,7 +69,8 @@ pub fn load(connection: &Connection, entity: &EntityKey, run: Option<Uuid>) -> R
     Ok(None)
 }
 
-fn load_rows(connection: &Connection, number: i64, run: Uuid) -> Read<Vec<(RowKey, Bytes)>> {
+/// The rows of the run with this number.
+pub fn load_rows(connection: &Connection, number: i64, run: Uuid) -> Read<Vec<(RowKey, Bytes)>> {
     let sql = "SELECT part, key, checksum, value FROM run_row WHERE run=? ORDER BY part, key";
     let mut rows = connection.prepare_cached(sql)?;
     let mut found = rows.query([number])?;
@@ -162,6 +163,8 @@ fn branch_part(
     let mut chunks = connection.prepare_cached(sql)?;
     let mut found = chunks.query([first.unwrap_or(base + low), base + high])?;
     let enough = batches.len() + limit;
+    // Where the chunk read last begins or ends, on the side of the next.
+    let mut neighbour = None;
     while batches.len() < enough
         && let Some(row) = found.next()?
     {
@@ -170,6 +173,19 @@ fn branch_part(
         let what = format!("the history of branch {branch} at event {first_event_id}");
         verify(&what, &[branch.as_bytes(), &first_event_id.to_be_bytes()], &value, row.get(1)?)?;
         let mut chunk = decode_batches(first_event_id, value)?;
+        // A checksum says nothing of a row that cannot be found: the events themselves must follow each other.
+        let ends = chunk.last().map_or(first_event_id, |batch| batch.first_event_id + batch.events);
+        let follows = match neighbour {
+            None => reverse || first_event_id <= low,
+            Some(neighbour) if reverse => ends == neighbour,
+            Some(neighbour) => first_event_id == neighbour,
+        };
+        if !follows {
+            return Err(corrupt(format!(
+                "events of branch {branch} are missing beside event {first_event_id}"
+            )));
+        }
+        neighbour = Some(if reverse { first_event_id } else { ends });
         chunk.retain(|batch| batch.first_event_id < high && batch.first_event_id + batch.events > low);
         if reverse {
             chunk.reverse();
@@ -218,6 +234,15 @@ pub fn backlog(
     Ok(BacklogPage { tasks: page, next })
 }
 
+pub fn queue_type(number: u8) -> Read<QueueType> {
+    match number {
+        1 => Ok(QueueType::Workflow),
+        2 => Ok(QueueType::Activity),
+        3 => Ok(QueueType::Nexus),
+        other => Err(corrupt(format!("there is no queue type {other}"))),
+    }
+}
+
 pub fn backlogs(connection: &Connection) -> Read<Vec<(QueueKey, u64)>> {
     let sql = "SELECT n.id, q.kind, q.name, q.tasks FROM queue q \
                JOIN namespace_number n ON n.number=q.namespace WHERE q.tasks>0";
@@ -225,12 +250,7 @@ pub fn backlogs(connection: &Connection) -> Read<Vec<(QueueKey, u64)>> {
     let mut found = queues.query([])?;
     let mut backlogs = Vec::new();
     while let Some(row) = found.next()? {
-        let kind = match row.get::<_, u8>(1)? {
-            1 => QueueType::Workflow,
-            2 => QueueType::Activity,
-            3 => QueueType::Nexus,
-            other => return Err(corrupt(format!("there is no queue type {other}"))),
-        };
+        let kind = queue_type(row.get(1)?)?;
         let name: String = row.get(2)?;
         let queue = QueueKey { namespace: uuid(row, 0)?, name: name.into(), kind };
         backlogs.push((queue, row.get::<_, i64>(3)? as u64));

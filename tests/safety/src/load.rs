@@ -1,0 +1,145 @@
+//! Clients that start workflows and talk to them, one after the other in each lane, whatever happens to the server; and
+//! the ledger of what was acknowledged to them.
+
+use crate::client::{Client, text};
+use crate::plan::Plan;
+use anyhow::{Result, bail, ensure};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+/// A workflow that a client drove to its end. All that is in here was acknowledged.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub plan: Plan,
+    pub id: String,
+    /// The run that the start named.
+    pub run: String,
+    /// Inputs of signals, in the order in which they were sent.
+    pub signals: Vec<String>,
+    /// Ids of updates whose completion was told.
+    pub updates: Vec<String>,
+}
+
+/// What the clients of a load saw.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub entries: Vec<Entry>,
+    /// Calls that ended as none should.
+    pub trouble: Vec<String>,
+}
+
+/// Runs until it is stopped.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    lanes: JoinSet<Ledger>,
+}
+
+impl Load {
+    /// So many lanes; every workflow id begins with `prefix`.
+    pub fn start(channel: &Channel, queue: &str, prefix: &str, lanes: usize, seed: u64) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut running = JoinSet::new();
+        for lane in 0..lanes {
+            let client = Client::new(channel.clone(), queue);
+            let prefix = format!("{prefix}-{lane}");
+            let random = fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(lane as u64));
+            running.spawn(run_lane(client, prefix, random, stop.clone()));
+        }
+        Load { stop, lanes: running }
+    }
+
+    /// Waits until every lane has seen the end of its workflow, and gives the ledger.
+    pub async fn stop(mut self) -> Ledger {
+        self.stop.store(true, Ordering::Release);
+        let mut ledger = Ledger::default();
+        while let Some(lane) = self.lanes.join_next().await {
+            match lane {
+                Ok(lane) => {
+                    ledger.entries.extend(lane.entries);
+                    ledger.trouble.extend(lane.trouble);
+                }
+                Err(error) => ledger.trouble.push(format!("a lane ended: {error}")),
+            }
+        }
+        ledger
+    }
+}
+
+async fn run_lane(
+    client: Client,
+    prefix: String,
+    mut random: fastrand::Rng,
+    stop: Arc<AtomicBool>,
+) -> Ledger {
+    let mut ledger = Ledger::default();
+    for number in 0.. {
+        if stop.load(Ordering::Acquire) {
+            break;
+        }
+        let plan = Plan::ALL[random.usize(..Plan::ALL.len())];
+        let id = format!("{prefix}-{number}");
+        match drive(&client, plan, &id, &mut random).await {
+            Ok(entry) => ledger.entries.push(entry),
+            Err(error) => ledger.trouble.push(format!("{id} ({}): {error:#}", plan.name())),
+        }
+    }
+    ledger
+}
+
+/// One workflow from its start until its close was seen.
+async fn drive(client: &Client, plan: Plan, id: &str, random: &mut fastrand::Rng) -> Result<Entry> {
+    let mut entry =
+        Entry { plan, id: id.into(), run: String::new(), signals: Vec::new(), updates: Vec::new() };
+    if plan == Plan::SignalWithStart {
+        for number in 0..random.usize(1..5) {
+            let mark = number.to_string();
+            let run = client.signal_with_start(plan.name(), id, &mark).await?;
+            ensure!(number == 0 || run == entry.run, "signalled {} and then {run}", entry.run);
+            entry.run = run;
+            entry.signals.push(mark);
+        }
+    } else {
+        entry.run = client.start(plan.name(), id).await?;
+    }
+    match plan {
+        Plan::Signals => {
+            for number in 0..random.usize(1..5) {
+                let mark = number.to_string();
+                client.signal(id, "mark", &mark).await?;
+                entry.signals.push(mark);
+            }
+        }
+        Plan::Updates => {
+            for number in 0..random.usize(1..4) {
+                let mark = format!("update-{number}");
+                let result = client.update(id, &mark).await?;
+                ensure!(text(result.as_ref()) == mark, "the update {mark} gave {result:?}");
+                entry.updates.push(mark);
+            }
+        }
+        Plan::Terminated => unless_over(client.terminate(id, &entry.run).await)?,
+        Plan::Cancelled => unless_over(client.cancel(id, &entry.run).await)?,
+        _ => {}
+    }
+    if matches!(plan, Plan::Signals | Plan::SignalWithStart | Plan::Updates) {
+        unless_over(client.signal(id, "finish", "finish").await)?;
+        entry.signals.push("finish".into());
+    }
+    let closed = client.closed(id, &entry.run).await?;
+    if closed.event_id == 0 {
+        bail!("a close event without an id");
+    }
+    Ok(entry)
+}
+
+/// A call that closes its run may find it closed by a try of its own whose reply was lost. Whether it did is seen in the
+/// history.
+fn unless_over(result: Result<(), Status>) -> Result<(), Status> {
+    match result {
+        Err(status) if status.code() == Code::NotFound => Ok(()),
+        result => result,
+    }
+}

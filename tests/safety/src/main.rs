@@ -1,0 +1,77 @@
+//! The long run: every kind of test, with as many rounds as it is told.
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use safety_test::report::Report;
+use safety_test::{clock, flip, full, kill, power, refuse};
+use std::process::ExitCode;
+
+/// Kills, power cuts and the other disasters, against the real server. Without a name, all of them.
+#[derive(Parser)]
+struct Arguments {
+    /// Which to run: kill, power, full, clock, refuse, flip.
+    names: Vec<String>,
+    /// How often the server is killed.
+    #[arg(long, default_value_t = 500)]
+    kills: usize,
+    /// How often the power is cut.
+    #[arg(long, default_value_t = 200)]
+    cuts: usize,
+    /// How often the disk is full.
+    #[arg(long, default_value_t = 20)]
+    fills: usize,
+    /// How often the clock is set.
+    #[arg(long, default_value_t = 20)]
+    jumps: usize,
+    /// How many bits are flipped.
+    #[arg(long, default_value_t = 1000)]
+    flips: usize,
+    /// What all random choices come from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+const NAMES: [&str; 6] = ["kill", "power", "full", "clock", "refuse", "flip"];
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// False if a promise was broken.
+#[tokio::main]
+async fn run(arguments: &Arguments) -> Result<bool> {
+    for name in &arguments.names {
+        if !NAMES.contains(&name.as_str()) {
+            bail!("there is no test `{name}`; there are: {}", NAMES.join(", "));
+        }
+    }
+    let mut right = true;
+    for name in NAMES {
+        if !arguments.names.is_empty() && !arguments.names.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        let report = one(name, arguments).await?;
+        print!("{}", report.text());
+        right &= report.wrong.is_empty();
+    }
+    Ok(right)
+}
+
+async fn one(name: &str, arguments: &Arguments) -> Result<Report> {
+    match name {
+        "kill" => kill::rounds(arguments.kills, arguments.seed).await,
+        "power" => power::rounds(arguments.cuts, arguments.seed).await,
+        "full" => full::rounds(arguments.fills, arguments.seed).await,
+        "clock" => clock::jumps(arguments.jumps, arguments.seed).await,
+        "refuse" => refuse::cases().await,
+        "flip" => flip::bits(arguments.flips, arguments.seed).await,
+        other => bail!("there is no test `{other}`"),
+    }
+}

@@ -3,9 +3,10 @@
 
 use crate::client::{Client, text};
 use crate::plan::Plan;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use steadfast_api::v1::history::history_event::Attributes as Event;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -128,11 +129,14 @@ async fn drive(client: &Client, plan: Plan, id: &str, random: &mut fastrand::Rng
         unless_over(client.signal(id, "finish", "finish").await)?;
         entry.signals.push("finish".into());
     }
-    let closed = client.closed(id, &entry.run).await?;
-    if closed.event_id == 0 {
-        bail!("a close event without an id");
+    let mut run = entry.run.clone();
+    loop {
+        let closed = client.closed(id, &run).await?;
+        let Some(Event::WorkflowExecutionContinuedAsNewEventAttributes(continued)) = closed.attributes else {
+            return Ok(entry);
+        };
+        run = continued.new_execution_run_id;
     }
-    Ok(entry)
 }
 
 /// A call that closes its run may find it closed by a try of its own whose reply was lost. Whether it did is seen in the

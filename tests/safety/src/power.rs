@@ -8,7 +8,7 @@ use crate::kill::{LANES, POLLERS, QUEUE, describe};
 use crate::load::Load;
 use crate::mount::Mounted;
 use crate::report::{Report, quantiles};
-use crate::server::Setup;
+use crate::server::{Server, Setup};
 use crate::worker::Worker;
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
@@ -16,8 +16,11 @@ use std::time::{Duration, Instant};
 /// After so many cuts the load rests, what was acknowledged is compared with what is there, and the disk is a new one: so
 /// that the first moments of a database are among those that are cut.
 const ROUNDS_OF_A_CHAPTER: usize = 10;
-/// The power is on for a random time between these, counted from the start of the process: some cuts come before it serves.
-const LIFE: std::ops::Range<u64> = 5..900;
+/// The power is on for a random time between these while the server serves.
+const LIFE: std::ops::Range<u64> = 20..700;
+/// One cut of so many comes while the server starts: after a random time of these, counted from the start of the process.
+const EARLY: u8 = 4;
+const START: std::ops::Range<u64> = 1..150;
 
 /// Cuts the power so many times.
 ///
@@ -42,8 +45,10 @@ pub async fn rounds(cuts: usize, seed: u64) -> Result<Report> {
         let mut disk = Disk::new();
         for _ in 0..chapter {
             let mounted = Mounted::new(disk, &mount_point)?;
-            let server = setup.spawn()?;
-            tokio::time::sleep(Duration::from_millis(random.u64(LIFE))).await;
+            let early = random.u8(..EARLY) == 0;
+            let server = if early { setup.spawn()? } else { start(&setup, &mut serving).await? };
+            let life = random.u64(if early { START } else { LIFE });
+            tokio::time::sleep(Duration::from_millis(life)).await;
             // From here on the server can acknowledge nothing that it has not synced.
             mounted.disk().power_off();
             server.kill()?;
@@ -54,8 +59,7 @@ pub async fn rounds(cuts: usize, seed: u64) -> Result<Report> {
         }
         done += chapter;
         let mounted = Mounted::new(disk, &mount_point)?;
-        let mut server = setup.start().await.context("after a power cut")?;
-        serving.push(server.serving_after());
+        let mut server = start(&setup, &mut serving).await?;
         let ledger = load.stop().await;
         findings.add(check::compare(&client, &prefix, ledger, worker.acknowledged()).await?);
         drop(worker);
@@ -79,4 +83,10 @@ pub async fn rounds(cuts: usize, seed: u64) -> Result<Report> {
         report.wrong.push("no cut lost anything: this has tested nothing".into());
     }
     Ok(report)
+}
+
+async fn start(setup: &Setup, serving: &mut Vec<Duration>) -> Result<Server> {
+    let server = setup.start().await.context("after a power cut")?;
+    serving.push(server.serving_after());
+    Ok(server)
 }

@@ -98,13 +98,13 @@ impl Client {
         Ok(reply.into_inner().run_id)
     }
 
-    pub async fn signal(&mut self, id: &str, run_id: &str) -> Result<()> {
+    pub async fn signal(&mut self, id: &str, run_id: &str, request_id: &str) -> Result<()> {
         let request = SignalWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
             workflow_execution: Some(execution(id, run_id)),
             signal_name: "go".into(),
             identity: IDENTITY.into(),
-            request_id: format!("{id}-signal"),
+            request_id: format!("{request_id}-signal"),
             ..Default::default()
         };
         self.rpc.signal_workflow_execution(request).await.map_err(refused("signal"))?;
@@ -112,14 +112,14 @@ impl Client {
     }
 
     /// Sends an update and waits until it is completed.
-    pub async fn update(&mut self, id: &str, run_id: &str) -> Result<()> {
+    pub async fn update(&mut self, id: &str, run_id: &str, update_id: &str) -> Result<()> {
         let completed = UpdateWorkflowExecutionLifecycleStage::Completed;
         let request = UpdateWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
             workflow_execution: Some(execution(id, run_id)),
             wait_policy: Some(WaitPolicy { lifecycle_stage: completed.into() }),
             request: Some(Request {
-                meta: Some(Meta { update_id: format!("{id}-update"), identity: IDENTITY.into() }),
+                meta: Some(Meta { update_id: format!("{update_id}-update"), identity: IDENTITY.into() }),
                 input: Some(Input { name: "go".into(), ..Default::default() }),
                 ..Default::default()
             }),
@@ -147,6 +147,16 @@ impl Client {
             bail!("query: an answer without a result");
         }
         Ok(())
+    }
+
+    pub async fn history_length(&mut self, id: &str, run_id: &str) -> Result<u64> {
+        let request = DescribeWorkflowExecutionRequest {
+            namespace: self.namespace.clone(),
+            execution: Some(execution(id, run_id)),
+        };
+        let reply = self.rpc.describe_workflow_execution(request).await.map_err(refused("describe"))?;
+        let info = reply.into_inner().workflow_execution_info.context("describe: an answer without a run")?;
+        Ok(info.history_length as u64)
     }
 
     /// The first page of the closed runs of the noop workflow.

@@ -1,6 +1,6 @@
 //! The closed loop: so many lanes, each doing one unit of work after the other until a bell rings or enough is done.
 
-use anyhow::Error;
+use anyhow::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::client::Client;
-use crate::scenario::Scenario;
+use crate::scenario::{OpenRun, Scenario};
 
 /// A unit that takes longer counts as failed: something is stuck, not slow.
 const UNIT_PATIENCE: Duration = Duration::from_secs(30);
@@ -40,27 +40,58 @@ struct Shared {
     taken: AtomicU64,
 }
 
+/// A client, with the run that it works on where a scenario needs one.
+#[derive(Clone)]
+pub struct Prepared {
+    pub client: Client,
+    pub open: Option<OpenRun>,
+}
+
+/// Makes what each client needs before its first unit, all at the same time.
+///
+/// # Errors
+/// The first that was met.
+pub async fn prepare(
+    clients: Vec<Client>,
+    scenario: Scenario,
+    events: u64,
+    tag: &str,
+) -> Result<Vec<Prepared>> {
+    let mut tasks = JoinSet::new();
+    for (number, mut client) in clients.into_iter().enumerate() {
+        let id = format!("{tag}-open-{number}");
+        tasks.spawn(async move {
+            let open = scenario.prepare(&mut client, &id, events).await?;
+            Ok(Prepared { client, open })
+        });
+    }
+    tasks.join_all().await.into_iter().collect()
+}
+
+/// Takes away what `prepare` made.
+pub async fn clean_up(prepared: Vec<Prepared>) -> Result<()> {
+    for Prepared { mut client, open } in prepared {
+        if let Some(open) = open {
+            open.end(&mut client).await?;
+        }
+    }
+    Ok(())
+}
+
 /// One lane for each client. Ids of workflows begin with `tag`, which must be new.
-pub async fn run(clients: &[Client], scenario: Scenario, until: Until, tag: String) -> Vec<Lane> {
+pub async fn run(prepared: &[Prepared], scenario: Scenario, until: Until, tag: String) -> Vec<Lane> {
     let shared =
         Arc::new(Shared { scenario, until, tag, next_id: AtomicU64::new(0), taken: AtomicU64::new(0) });
     let mut tasks = JoinSet::new();
-    for client in clients {
-        tasks.spawn(lane(client.clone(), shared.clone()));
+    for prepared in prepared {
+        tasks.spawn(lane(prepared.clone(), shared.clone()));
     }
     tasks.join_all().await
 }
 
-async fn lane(mut client: Client, shared: Arc<Shared>) -> Lane {
+async fn lane(prepared: Prepared, shared: Arc<Shared>) -> Lane {
+    let Prepared { mut client, open } = prepared;
     let mut lane = Lane::default();
-    let prepared = shared.scenario.prepare(&mut client, &shared.id()).await;
-    let open = match prepared {
-        Ok(open) => open,
-        Err(error) => {
-            lane.fail(error);
-            return lane;
-        }
-    };
     let mut in_a_row = 0;
     while in_a_row < FAILURES_IN_A_ROW && shared.goes_on() {
         let id = shared.id();
@@ -79,9 +110,6 @@ async fn lane(mut client: Client, shared: Arc<Shared>) -> Lane {
                 in_a_row += 1;
             }
         }
-    }
-    if let Err(error) = shared.scenario.clean_up(&mut client, open).await {
-        lane.fail(error);
     }
     lane
 }

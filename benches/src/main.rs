@@ -61,9 +61,10 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     rounds: u32,
 
-    /// Pollers of each kind: workflow tasks, sticky workflow tasks, activities.
-    #[arg(long, default_value_t = 16)]
-    pollers: usize,
+    /// Pollers of each kind: workflow tasks, sticky workflow tasks, activities [default: as many as there is work in
+    /// flight, so that no task waits for a poller].
+    #[arg(long)]
+    pollers: Option<usize>,
 
     /// Let the worker take activities with the reply to the decision that schedules them, as most SDKs do.
     #[arg(long)]
@@ -76,6 +77,10 @@ struct Arguments {
     /// Open runs that wait, on the server before a scenario is measured. With --address they stay there.
     #[arg(long, default_value_t = 0)]
     open_runs: u64,
+
+    /// Events that the runs of the scenario `step` have before it is measured, at least.
+    #[arg(long, default_value_t = 0)]
+    history_events: u64,
 
     /// Starts that wait for workers in the scenario `backlog`.
     #[arg(long, default_value_t = 2000)]
@@ -107,6 +112,10 @@ impl Arguments {
         }
     }
 
+    fn pollers(&self) -> usize {
+        self.pollers.or(self.in_flight.iter().copied().max()).unwrap_or(1)
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.address.is_none() && self.server_command.is_none() && self.compare.is_none() {
             return Err("say which server: --address, --server-command or --compare".into());
@@ -114,7 +123,7 @@ impl Arguments {
         if !(self.seconds.is_finite() && self.seconds >= 0.1) {
             return Err("--seconds must be at least 0.1".into());
         }
-        if self.in_flight.contains(&0) || self.pollers == 0 || self.rounds == 0 {
+        if self.in_flight.contains(&0) || self.pollers == Some(0) || self.rounds == 0 {
             return Err("--in-flight, --pollers and --rounds must be at least 1".into());
         }
         Ok(())

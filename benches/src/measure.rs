@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use crate::client::{self, Client};
-use crate::lanes::{self, Lane, Until};
+use crate::lanes::{self, Lane, Prepared, Until};
 use crate::metrics;
 use crate::phase::{Phase, ServerUse};
 use crate::process::{Process, Usage, database_size};
@@ -27,6 +27,8 @@ pub struct Plan {
     pub scenario: Scenario,
     pub in_flight: usize,
     pub time: Duration,
+    /// Events of the open runs that the scenario `step` works on, at least.
+    pub history_events: u64,
     pub worker: WorkerOptions,
 }
 
@@ -40,6 +42,7 @@ pub async fn run(target: &Target, plan: Plan) -> Result<Phase> {
         false => None,
     };
     let clients = clients(target, &queue, plan.in_flight).await?;
+    let clients = lanes::prepare(clients, plan.scenario, plan.history_events, &tag).await?;
 
     // The first units pay for connections, caches and a queue that the server sees for the first time.
     let warm_up = Instant::now() + plan.time.div_f64(5.0).min(Duration::from_secs(2));
@@ -55,6 +58,7 @@ pub async fn run(target: &Target, plan: Plan) -> Result<Phase> {
     meter.stop(target, &mut phase).await;
     let finished = done.iter().flat_map(|lane| &lane.finished);
     phase.units_in_time = finished.map(|(end, latency)| share_before(bell, *end, *latency)).sum();
+    lanes::clean_up(clients).await?;
     Ok(phase)
 }
 
@@ -62,7 +66,7 @@ pub async fn run(target: &Target, plan: Plan) -> Result<Phase> {
 pub async fn drain(target: &Target, plan: Plan, backlog: u64) -> Result<Phase> {
     let tag = run_tag();
     let queue = format!("bench-{}-{tag}", plan.scenario.name());
-    let clients = clients(target, &queue, plan.in_flight).await?;
+    let clients = plain_clients(target, &queue, plan.in_flight).await?;
     let started = lanes::run(&clients, Scenario::Start, Until::Units(backlog), tag).await;
     let mut phase = collect(plan, &started, None);
     phase.latencies.clear();
@@ -106,7 +110,7 @@ pub async fn leave_behind(
     let tag = run_tag();
     let queue = format!("bench-{tag}");
     let worker = worker(target, &queue, options).await?;
-    let clients = clients(target, &queue, UNMEASURED_LANES).await?;
+    let clients = plain_clients(target, &queue, UNMEASURED_LANES).await?;
     let done = lanes::run(&clients, scenario, Until::Units(runs), tag).await;
     if let Some(error) = done.into_iter().find_map(|lane| lane.first_failure) {
         return Err(error.context(format!("preparing {runs} runs of {}", scenario.name())));
@@ -150,6 +154,12 @@ fn run_tag() -> String {
 async fn worker(target: &Target, queue: &str, options: WorkerOptions) -> Result<Worker> {
     let channel = client::connect(&target.address).await?;
     Ok(Worker::start(channel, &target.namespace, queue, options))
+}
+
+/// Clients whose units need no run of their own.
+async fn plain_clients(target: &Target, queue: &str, lanes: usize) -> Result<Vec<Prepared>> {
+    let clients = clients(target, queue, lanes).await?;
+    Ok(clients.into_iter().map(|client| Prepared { client, open: None }).collect())
 }
 
 async fn clients(target: &Target, queue: &str, lanes: usize) -> Result<Vec<Client>> {

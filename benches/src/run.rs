@@ -110,7 +110,7 @@ async fn start(arguments: &Arguments, command: &str) -> Result<Server> {
 }
 
 async fn phases(arguments: &Arguments, target: &Target, scenario: Scenario, run: &mut Run) -> Result<()> {
-    let worker = WorkerOptions { pollers: arguments.pollers, eager: arguments.eager };
+    let worker = WorkerOptions { pollers: arguments.pollers(), eager: arguments.eager };
     let closed = arguments.closed_runs.unwrap_or(scenario.closed_runs());
     measure::leave_behind(target, Scenario::Noop, closed, worker).await?;
     measure::leave_behind(target, Scenario::Idle, arguments.open_runs, worker).await?;
@@ -118,12 +118,13 @@ async fn phases(arguments: &Arguments, target: &Target, scenario: Scenario, run:
     if scenario == Scenario::Backlog {
         eprintln!("{}: a backlog of {}", run.name, arguments.backlog);
         let in_flight = arguments.in_flight.iter().copied().max().unwrap_or(1);
-        let plan = Plan { scenario, in_flight, time, worker };
+        let plan = Plan { scenario, in_flight, time, history_events: 0, worker };
         keep(&mut run.phases, measure::drain(target, plan, arguments.backlog).await?);
         return Ok(());
     }
     for in_flight in &arguments.in_flight {
-        let plan = Plan { scenario, in_flight: *in_flight, time, worker };
+        let history_events = arguments.history_events;
+        let plan = Plan { scenario, in_flight: *in_flight, time, history_events, worker };
         eprintln!("{}: {} at {in_flight} in flight", run.name, scenario.name());
         let phase = measure::run(target, plan).await?;
         keep(&mut run.phases, phase);

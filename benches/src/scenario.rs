@@ -22,6 +22,9 @@ pub enum Scenario {
     SignalWithStart,
     /// Start, an update right after that is waited for, close.
     Update,
+    /// An update of an open run that goes on, one run for each unit in flight: one step on the sticky queue. With
+    /// `--history-events` the run has a long history by then.
+    Step,
     /// A query of an open run, answered by the worker: one run for each unit in flight, started before.
     Query,
     /// Start a workflow that starts a child and waits for it, close.
@@ -39,7 +42,7 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    pub const ALL: [Scenario; 13] = [
+    pub const ALL: [Scenario; 14] = [
         Scenario::Noop,
         Scenario::Activity,
         Scenario::TenActivities,
@@ -47,6 +50,7 @@ impl Scenario {
         Scenario::Signal,
         Scenario::SignalWithStart,
         Scenario::Update,
+        Scenario::Step,
         Scenario::Query,
         Scenario::Child,
         Scenario::Start,
@@ -68,6 +72,7 @@ impl Scenario {
             Scenario::Signal => "signal",
             Scenario::SignalWithStart => "signal-with-start",
             Scenario::Update => "update",
+            Scenario::Step => "step",
             Scenario::Query => "query",
             Scenario::Child => "child",
             Scenario::Start => "start",
@@ -90,13 +95,24 @@ impl Scenario {
         }
     }
 
-    /// Makes what a lane needs before its first unit: a run to query.
-    pub async fn prepare(self, client: &mut Client, id: &str) -> Result<Option<OpenRun>> {
-        if self != Scenario::Query {
-            return Ok(None);
-        }
-        let run_id = client.start(Workflow::Wait, id).await?;
+    /// Makes what a lane needs before its first unit: a run to query, or one to update, with so many events.
+    pub async fn prepare(self, client: &mut Client, id: &str, events: u64) -> Result<Option<OpenRun>> {
+        let workflow = match self {
+            Scenario::Query => Workflow::Wait,
+            Scenario::Step => Workflow::Serve,
+            _ => return Ok(None),
+        };
+        let run_id = client.start(workflow, id).await?;
         client.query(id, &run_id).await?;
+        if self == Scenario::Step {
+            let mut sent = 0;
+            while client.history_length(id, &run_id).await? < events {
+                for _ in 0..SIGNALS_AT_ONCE {
+                    sent += 1;
+                    client.signal(id, &run_id, &format!("{id}-{sent}")).await?;
+                }
+            }
+        }
         Ok(Some(OpenRun { id: id.into(), run_id }))
     }
 
@@ -110,7 +126,7 @@ impl Scenario {
             Scenario::Child => start_and_wait(client, Workflow::Parent, id).await,
             Scenario::Signal => {
                 let run_id = client.start(Workflow::Signal, id).await?;
-                client.signal(id, &run_id).await?;
+                client.signal(id, &run_id, id).await?;
                 client.wait_completed(id, &run_id).await
             }
             Scenario::SignalWithStart => {
@@ -119,9 +135,13 @@ impl Scenario {
             }
             Scenario::Update => {
                 let run_id = client.start(Workflow::Update, id).await?;
-                client.update(id, &run_id).await?;
+                client.update(id, &run_id, id).await?;
                 client.wait_completed(id, &run_id).await
             }
+            Scenario::Step => match open {
+                Some(run) => client.update(&run.id, &run.run_id, id).await,
+                None => bail!("step: no open run was prepared"),
+            },
             Scenario::Query => match open {
                 Some(run) => client.query(&run.id, &run.run_id).await,
                 None => bail!("query: no open run was prepared"),
@@ -132,20 +152,22 @@ impl Scenario {
             Scenario::Count => client.count().await,
         }
     }
-
-    /// Takes away what `prepare` made.
-    pub async fn clean_up(self, client: &mut Client, open: Option<OpenRun>) -> Result<()> {
-        match open {
-            Some(run) => client.terminate(&run.id, &run.run_id).await,
-            None => Ok(()),
-        }
-    }
 }
 
+/// Signals between two looks at how long the history is by now.
+const SIGNALS_AT_ONCE: u32 = 100;
+
 /// A run that stays open while a lane works on it.
+#[derive(Clone, Debug)]
 pub struct OpenRun {
     id: String,
     run_id: String,
+}
+
+impl OpenRun {
+    pub async fn end(self, client: &mut Client) -> Result<()> {
+        client.terminate(&self.id, &self.run_id).await
+    }
 }
 
 async fn start_and_wait(client: &mut Client, workflow: Workflow, id: &str) -> Result<()> {

@@ -40,6 +40,8 @@ pub enum Workflow {
     Update,
     /// Waits for ever and answers queries.
     Wait,
+    /// The same, and completes every update.
+    Serve,
     /// One child, which is a noop.
     Parent,
 }
@@ -54,6 +56,7 @@ impl Workflow {
             Workflow::Signal => "signal".into(),
             Workflow::Update => "update".into(),
             Workflow::Wait => "wait".into(),
+            Workflow::Serve => "serve".into(),
             Workflow::Parent => "parent".into(),
         }
     }
@@ -65,6 +68,7 @@ impl Workflow {
             "signal" => Workflow::Signal,
             "update" => Workflow::Update,
             "wait" => Workflow::Wait,
+            "serve" => Workflow::Serve,
             "parent" => Workflow::Parent,
             other => Workflow::Activities(other.strip_prefix("activities-")?.parse().ok()?),
         })
@@ -104,7 +108,14 @@ pub fn decide(task: &Task<'_>) -> Answer {
         Workflow::Signal if has(task, EventType::WorkflowExecutionSignaled) => Answer::with(complete()),
         Workflow::Parent if has(task, EventType::ChildWorkflowExecutionCompleted) => Answer::with(complete()),
         Workflow::Parent if began => Answer::with(child(task)),
-        Workflow::Update => update(task.messages),
+        Workflow::Serve => updates(task.messages),
+        Workflow::Update => match updates(task.messages) {
+            answer if answer.messages.is_empty() => answer,
+            mut answer => {
+                answer.commands.push(complete());
+                answer
+            }
+        },
         Workflow::Timer | Workflow::Signal | Workflow::Parent => Answer::default(),
     }
 }
@@ -182,8 +193,8 @@ fn child(task: &Task<'_>) -> Command {
     )
 }
 
-/// Accepts and completes every update that the task carries, then completes the workflow; nothing before one came.
-fn update(messages: &[ProtocolMessage]) -> Answer {
+/// Accepts and completes every update that the task carries.
+fn updates(messages: &[ProtocolMessage]) -> Answer {
     let mut answer = Answer::default();
     for message in messages {
         let body = message.body.as_ref().map(|any| any.value.as_slice()).unwrap_or_default();
@@ -203,9 +214,6 @@ fn update(messages: &[ProtocolMessage]) -> Answer {
         };
         answer.send(&message.protocol_instance_id, "accept", "Acceptance", accepted.encode_to_vec());
         answer.send(&message.protocol_instance_id, "complete", "Response", done.encode_to_vec());
-    }
-    if !answer.messages.is_empty() {
-        answer.commands.push(complete());
     }
     answer
 }
@@ -269,7 +277,7 @@ mod tests {
 
     #[test]
     fn type_names_are_read_back() {
-        for workflow in [Workflow::Noop, Workflow::Activities(10), Workflow::Parent, Workflow::Wait] {
+        for workflow in [Workflow::Noop, Workflow::Activities(10), Workflow::Parent, Workflow::Serve] {
             assert_eq!(Workflow::from_type_name(&workflow.type_name()), Some(workflow));
         }
         assert_eq!(Workflow::from_type_name("activities-many"), None);

@@ -14,6 +14,7 @@ use ahash::HashMap;
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use steadfast_api::v1::history::History;
 use steadfast_machine::any;
@@ -59,11 +60,27 @@ enum Letter {
 
 pub struct Mailboxes {
     stripes: Vec<Mutex<Stripe>>,
-    /// Bytes of loaded entities that a stripe keeps.
-    budget: usize,
-    /// Bytes of them that may be of entities without an open run. They are kept for those who ask right after the close:
-    /// whoever waits for a result.
-    closed_budget: usize,
+    open: Budget,
+    /// For entities without an open run. They are kept for those who ask right after the close: whoever waits for a
+    /// result.
+    closed: Budget,
+}
+
+/// Bytes of loaded entities. A stripe has to let go only if all are over their limit and it is over its share: a run
+/// that is larger than a share would otherwise be read anew for every step.
+struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+impl Budget {
+    fn new(limit: usize) -> Budget {
+        Budget { limit, used: AtomicUsize::new(0) }
+    }
+
+    fn is_over(&self, weight_of_stripe: usize) -> bool {
+        self.used.load(Ordering::Relaxed) > self.limit && weight_of_stripe > self.limit / STRIPES
+    }
 }
 
 #[derive(Default)]
@@ -94,9 +111,8 @@ struct Mailbox {
 
 impl Mailboxes {
     pub fn new(cache_bytes: usize) -> Mailboxes {
-        let budget = cache_bytes / STRIPES;
         let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
-        Mailboxes { stripes, budget, closed_budget: budget / CLOSED_SHARE }
+        Mailboxes { stripes, open: Budget::new(cache_bytes), closed: Budget::new(cache_bytes / CLOSED_SHARE) }
     }
 
     fn stripe(&self, key: &EntityKey) -> MutexGuard<'_, Stripe> {
@@ -117,9 +133,12 @@ impl Mailboxes {
             return Ok(None);
         }
         mailbox.driving = true;
-        let idle = if mailbox.closed { &mut stripe.closed } else { &mut stripe.open };
+        let (idle, budget) = match mailbox.closed {
+            true => (&mut stripe.closed, &self.closed),
+            false => (&mut stripe.open, &self.open),
+        };
         idle.since.remove(&mailbox.tick);
-        idle.weight -= std::mem::take(&mut mailbox.weight);
+        idle.lighter(std::mem::take(&mut mailbox.weight), budget);
         Ok(Some(mailbox.entity.take().unwrap_or_default()))
     }
 
@@ -162,21 +181,25 @@ impl Mailboxes {
         stripe.tick += 1;
         mailbox.tick = stripe.tick;
         mailbox.weight = entity.weight();
-        let idle = if mailbox.closed { &mut stripe.closed } else { &mut stripe.open };
+        let (idle, budget) = match mailbox.closed {
+            true => (&mut stripe.closed, &self.closed),
+            false => (&mut stripe.open, &self.open),
+        };
         idle.weight += mailbox.weight;
+        budget.used.fetch_add(mailbox.weight, Ordering::Relaxed);
         mailbox.entity = Some(entity);
         idle.since.insert(stripe.tick, key.clone());
-        stripe.closed.evict(&mut stripe.boxes, self.closed_budget);
-        stripe.open.evict(&mut stripe.boxes, self.budget);
+        stripe.closed.evict(&mut stripe.boxes, &self.closed);
+        stripe.open.evict(&mut stripe.boxes, &self.open);
         None
     }
 }
 
 impl Idle {
     /// Puts out the longest idle until the rest fits. What is volatile is not: somebody waits for it.
-    fn evict(&mut self, boxes: &mut HashMap<EntityKey, Mailbox>, budget: usize) {
+    fn evict(&mut self, boxes: &mut HashMap<EntityKey, Mailbox>, budget: &Budget) {
         let mut kept = Vec::new();
-        while self.weight > budget {
+        while budget.is_over(self.weight) {
             let Some((tick, key)) = self.since.pop_first() else { break };
             let Some(mailbox) = boxes.get(&key) else { continue };
             let volatile = |loaded: &Loaded| loaded.run.has_volatile();
@@ -184,10 +207,15 @@ impl Idle {
                 kept.push((tick, key));
                 continue;
             }
-            self.weight -= mailbox.weight;
+            self.lighter(mailbox.weight, budget);
             boxes.remove(&key);
         }
         self.since.extend(kept);
+    }
+
+    fn lighter(&mut self, weight: usize, budget: &Budget) {
+        self.weight -= weight;
+        budget.used.fetch_sub(weight, Ordering::Relaxed);
     }
 }
 

@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// The store was away (a full disk, say): as soon as it is back, what waits must go on.
+const LONGEST_WHEN_AWAY: Duration = Duration::from_secs(2);
 
 /// Messages that are read at once at a start.
 const PAGE: usize = 1_000;
@@ -108,9 +110,13 @@ impl Engine {
         loop {
             match self.apply(key.clone(), input.clone()).await {
                 Ok(reply) => return Ok(reply),
-                Err(Failure::Reject(Reject::ResourceExhausted { .. })) | Err(Failure::Unavailable(_)) => {
+                Err(Failure::Reject(Reject::ResourceExhausted { .. })) => {
                     tokio::time::sleep(backoff).await;
                     backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                }
+                Err(Failure::Unavailable(_)) => {
+                    tokio::time::sleep(backoff.min(LONGEST_WHEN_AWAY)).await;
+                    backoff = (backoff * 2).min(LONGEST_WHEN_AWAY);
                 }
                 Err(Failure::Reject(reject)) => return Err(reject),
             }

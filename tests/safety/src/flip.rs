@@ -17,7 +17,7 @@ use steadfast_api::v1::history::History;
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_api::v1::workflow::WorkflowExecutionInfo;
 use steadfast_api::v1::workflowservice::{GetWorkflowExecutionHistoryRequest, ListWorkflowExecutionsRequest};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 /// For how long the database is filled.
 const FILL: Duration = Duration::from_millis(600);
@@ -27,6 +27,7 @@ const OPEN: usize = 4;
 /// A server that does not start on a damaged file says so before this.
 const PATIENCE: Duration = Duration::from_secs(20);
 const TRY: Duration = Duration::from_secs(5);
+const TRIES: usize = 4;
 
 /// What a server shows of a database.
 #[derive(Default)]
@@ -150,7 +151,18 @@ async fn show(setup: &Setup, runs: &[(String, String)]) -> Result<Option<Shown>>
     let client = Client::new(setup.channel()?, QUEUE);
     let mut shown = Shown { list: Some(list(&client).await), ..Shown::default() };
     for (id, run) in runs {
-        shown.histories.insert((id.clone(), run.clone()), history(&client, id, run).await);
+        let mut read = history(&client, id, run).await;
+        for _ in 1..TRIES {
+            // An answer that did not come in time: the machine may have other work.
+            if !read
+                .as_ref()
+                .is_err_and(|status| matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded))
+            {
+                break;
+            }
+            read = history(&client, id, run).await;
+        }
+        shown.histories.insert((id.clone(), run.clone()), read);
     }
     server.kill()?;
     Ok(Some(shown))
@@ -210,7 +222,7 @@ fn compare(truth: &Shown, shown: &Shown) -> (Option<Difference>, bool) {
             (Ok(events), Ok(right)) if events == right => {}
             (Err(status), _) if says_damaged(status.message()) => told = true,
             // It says that it does not find it: not a wrong history, but not the truth either.
-            (Err(status), _) if status.code() != tonic::Code::Ok => {
+            (Err(status), _) if status.code() != Code::Ok => {
                 different.get_or_insert(Difference { what: what(status), served: false });
             }
             (other, _) => {

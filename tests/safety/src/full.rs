@@ -44,7 +44,7 @@ pub async fn rounds(fills: usize, seed: u64) -> Result<Report> {
     Client::new(setup.channel()?, "nobody").start("probe", PROBE).await?;
     let mut findings = Findings::default();
     let (mut resumed, mut probes, mut signals) = (Vec::new(), 0, Vec::new());
-    let mut wrong = Vec::new();
+    let (mut wrong, mut full) = (Vec::new(), Vec::new());
     let began = Instant::now();
     for round in 0..fills {
         let prefix = format!("full{round}");
@@ -73,6 +73,7 @@ pub async fn rounds(fills: usize, seed: u64) -> Result<Report> {
             probes += 1;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        full.push(filled.elapsed());
         if refused == 0 {
             wrong.push(format!("round {round}: nothing was refused, the disk was never full"));
         }
@@ -119,6 +120,7 @@ pub async fn rounds(fills: usize, seed: u64) -> Result<Report> {
     report.figure("times full", fills);
     report.figure("seed", seed);
     report.figure("took", format!("{:.0} s", began.elapsed().as_secs_f64()));
+    report.figure("full for", quantiles(&full));
     report.figure("probes, of which acknowledged", format!("{probes}, {}", signals.len()));
     describe(&mut report, findings);
     report.figure("writing again after", quantiles(&resumed));

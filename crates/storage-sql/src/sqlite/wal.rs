@@ -138,7 +138,9 @@ mod tests {
             )
             .expect("SQLite writes");
         for number in 0..transactions {
-            connection.execute("INSERT INTO t VALUES (?, randomblob(3000))", [number]).expect("it inserts");
+            connection
+                .execute("INSERT INTO t VALUES (?, randomblob(3000))", [number as i64])
+                .expect("it inserts");
         }
         let log = std::fs::read(super::super::file::beside(&path, "-wal")).expect("there is a log");
         drop(connection);

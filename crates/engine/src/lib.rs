@@ -17,6 +17,7 @@ pub mod namespaces;
 mod outbox;
 pub mod polls;
 mod retention;
+pub mod rules;
 mod run;
 mod transaction;
 pub mod views;
@@ -30,6 +31,7 @@ pub use history::{HistoryPage, Progress, TaskHistory};
 pub use matching::{ConfigChange, Hint, LevelView, LimitSource, PollerInfo, QueueView, RateChange};
 pub use namespaces::{NamespaceState, Namespaces};
 pub use polls::{ActivityTaskPoll, Poll, QueryPoll, WorkflowTaskPoll};
+pub use rules::Rule;
 
 use alarms::Alarms;
 use callers::Callers;

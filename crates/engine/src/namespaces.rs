@@ -1,14 +1,16 @@
 //! Namespaces: versioned configuration that every step reads, cached whole.
 
 use crate::failure::Failure;
+use crate::rules::Rule;
 use ahash::HashMap;
 use bytes::Bytes;
 use prost::Message as _;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
+use steadfast_api::temporal::api::rules::v1::WorkflowRule;
 use steadfast_api::v1::common::SearchAttributes;
 use steadfast_machine::duration::DAY;
-use steadfast_machine::{Namespace, Reject};
+use steadfast_machine::{Namespace, PausingRule, Reject, RuledActivity, Time};
 use steadfast_query::{AttributeType, Schema, values};
 use steadfast_storage::{NamespaceRecord, Store, StoreError};
 use uuid::Uuid;
@@ -26,6 +28,8 @@ pub struct NamespaceState {
     /// Nanoseconds for which closed runs are kept.
     pub retention: i64,
     pub attributes: BTreeMap<String, AttributeType>,
+    /// Workflow rules by id.
+    pub rules: BTreeMap<String, Rule>,
     /// Rises with each change.
     pub version: u64,
 }
@@ -41,6 +45,7 @@ impl NamespaceState {
             data: BTreeMap::new(),
             retention: DAY,
             attributes: BTreeMap::new(),
+            rules: BTreeMap::new(),
             version: 0,
         }
     }
@@ -82,6 +87,10 @@ impl Namespace for NamespaceState {
         }
         Ok(())
     }
+
+    fn pausing_rule(&self, activity: &RuledActivity<'_>, now: Time) -> Option<PausingRule> {
+        self.rules.values().find_map(|rule| rule.pause(activity, now))
+    }
 }
 
 /// The stored form. Field numbers are for ever.
@@ -100,6 +109,8 @@ struct NamespaceRow {
     /// Name to `IndexedValueType`.
     #[prost(btree_map = "string, int32", tag = "6")]
     attributes: BTreeMap<String, i32>,
+    #[prost(message, repeated, tag = "7")]
+    rules: Vec<WorkflowRule>,
 }
 
 pub struct Namespaces {
@@ -148,6 +159,10 @@ impl Namespace for Among<'_> {
 
     fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String> {
         self.own.check_search_attributes(attributes)
+    }
+
+    fn pausing_rule(&self, activity: &RuledActivity<'_>, now: Time) -> Option<PausingRule> {
+        self.own.pausing_rule(activity, now)
     }
 }
 
@@ -225,6 +240,7 @@ fn encode(state: &NamespaceState) -> NamespaceRecord {
         data: state.data.clone(),
         retention: state.retention,
         attributes: state.attributes.iter().map(|(name, kind)| (name.clone(), kind.to_api())).collect(),
+        rules: state.rules.values().map(|rule| rule.rule.clone()).collect(),
     };
     NamespaceRecord {
         id: state.id,
@@ -242,6 +258,8 @@ fn decode(record: NamespaceRecord) -> Result<NamespaceState, StoreError> {
         .into_iter()
         .filter_map(|(name, kind)| AttributeType::from_api(kind).map(|kind| (name, kind)))
         .collect();
+    let id = |rule: &WorkflowRule| rule.spec.as_ref().map(|spec| spec.id.clone()).unwrap_or_default();
+    let rules = row.rules.into_iter().map(|rule| (id(&rule), Rule::new(rule))).collect();
     Ok(NamespaceState {
         id: record.id,
         name: record.name,
@@ -251,6 +269,7 @@ fn decode(record: NamespaceRecord) -> Result<NamespaceState, StoreError> {
         data: row.data,
         retention: row.retention,
         attributes,
+        rules,
         version: record.version,
     })
 }

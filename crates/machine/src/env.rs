@@ -55,6 +55,37 @@ pub trait Namespace: Send + Sync {
     fn retention(&self) -> i64;
     /// Checks names, types and sizes; the text of the error is the caller's.
     fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String>;
+    /// The workflow rule that pauses this activity, if one does.
+    fn pausing_rule(&self, activity: &RuledActivity<'_>, now: Time) -> Option<PausingRule>;
+}
+
+/// What a workflow rule may ask about an activity and its workflow.
+#[derive(Clone, Copy, Debug)]
+pub struct RuledActivity<'a> {
+    pub workflow_id: &'a str,
+    pub workflow_type: &'a str,
+    pub workflow_start: Time,
+    /// Its short name, `Running` or `Paused`.
+    pub workflow_status: &'a str,
+    pub activity_id: &'a str,
+    pub activity_type: &'a str,
+    pub task_queue: &'a str,
+    pub attempt: i32,
+    /// Nanoseconds between the end of the last attempt and the moment from which this one may start.
+    pub backoff: i64,
+    /// When the attempt started, if it has.
+    pub started: Option<Time>,
+    /// Whether an attempt before this one failed with a message.
+    pub failed: bool,
+}
+
+/// What is shown of a rule at an activity that it paused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PausingRule {
+    pub id: String,
+    /// Who made the rule, and why.
+    pub identity: String,
+    pub reason: String,
 }
 
 /// History that a machine named in its `needs` and the engine loaded: events by run and id.

@@ -55,6 +55,8 @@ pub struct Limits {
     pub run_spacing: i64,
     /// Whether workflows may be paused.
     pub workflow_pause: bool,
+    /// Whether there are workflow rules.
+    pub workflow_rules: bool,
     /// Whether a workflow may start, signal or cancel workflows of other namespaces.
     pub cross_namespace_commands: bool,
     /// Whether activities may be handed out in the answer to a workflow task.
@@ -100,6 +102,7 @@ impl Default for Limits {
             reported_problem_attempts: 5,
             run_spacing: SECOND,
             workflow_pause: false,
+            workflow_rules: false,
             cross_namespace_commands: false,
             eager_activities: true,
         }

@@ -111,7 +111,8 @@ impl CompareOp {
         }
     }
 
-    pub(crate) fn accepts(self, order: Ordering) -> bool {
+    /// Whether it holds of two values that are in this order.
+    pub fn accepts(self, order: Ordering) -> bool {
         match self {
             CompareOp::Equal => order.is_eq(),
             CompareOp::NotEqual => order.is_ne(),

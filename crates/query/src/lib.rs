@@ -9,10 +9,13 @@
 //! 3. [`Filter::matches`] evaluates it over a [`Row`] in memory, [`Filter::sql`] writes it as a WHERE clause with bound
 //!    parameters. The two are tested against each other.
 //!
+//! Workflow rules have a smaller language with the same grammar: [`Condition`].
+//!
 //! Beside the language stands what the server must know about attributes elsewhere too: the registry of system and
 //! predefined ones ([`attribute`]) and the checks of values that a caller wants to set ([`values`]).
 
 pub mod attribute;
+mod condition;
 mod error;
 mod evaluate;
 mod filter;
@@ -26,6 +29,7 @@ mod syntax;
 pub mod values;
 
 pub use attribute::{Attribute, AttributeType, Column};
+pub use condition::{Condition, Constant, Subject, Term};
 pub use error::{QueryError, QueryErrorKind};
 pub use evaluate::Row;
 pub use filter::{Cell, CompareOp, Filter, GroupBy, OPEN_CLOSE_TIME, Value};

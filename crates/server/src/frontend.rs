@@ -53,7 +53,7 @@ impl Frontend {
     /// The namespace of a request, which every state but deleted allows.
     pub fn namespace(&self, name: &str) -> Result<Arc<NamespaceState>, Refusal> {
         if name.is_empty() {
-            return Err(Reject::invalid("Namespace not set on request.").into());
+            return Err(Reject::invalid("Namespace is empty.").into());
         }
         self.allowed(name, &[State::Registered, State::Deprecated])
     }

@@ -18,6 +18,7 @@ mod table;
 pub mod task_queues;
 pub mod visibility;
 pub mod workers;
+pub mod workflow_rules;
 pub mod workflow_service;
 pub mod workflow_tasks;
 

@@ -25,6 +25,8 @@ pub const LIST_PAGE: usize = 1000;
 pub const NAMESPACE_PAGE: usize = 100;
 /// Bytes of a namespace's name.
 pub const NAMESPACE_BYTES: usize = 1000;
+/// Workflow rules of one namespace.
+pub const WORKFLOW_RULES: usize = 10;
 /// The shortest retention that a namespace may have.
 pub const SHORTEST_RETENTION: Duration = Duration::from_secs(3600);
 /// An idle connection is pinged this often, and closed when the answer takes longer than the timeout.

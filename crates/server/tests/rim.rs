@@ -18,6 +18,8 @@ mod parity;
 mod protocol;
 #[path = "rim/queries.rs"]
 mod queries;
+#[path = "rim/rules.rs"]
+mod rules;
 #[path = "rim/start.rs"]
 mod start;
 #[path = "rim/task_queues.rs"]

@@ -18,7 +18,7 @@ use super::input::{ActivityRef, HeartbeatActivity};
 use super::reply::WorkflowReply;
 use super::rows::ActivityRow;
 use super::step::{NewTask, Step};
-use super::{activity_end, payload, task};
+use super::{activity_end, payload, rules, task};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::{QueueType, Time};
@@ -117,6 +117,12 @@ pub fn dispatch(step: &mut Step, mut row: ActivityRow, env: &mut Env<'_>) {
     step.put_activity(row);
 }
 
+/// As [`dispatch`], for an activity that was in its queue before: a workflow rule may pause it instead.
+pub fn dispatch_unless_ruled(step: &mut Step, mut row: ActivityRow, env: &mut Env<'_>) {
+    row.pause = rules::pause(step, &row, env);
+    if row.pause.is_some() { withdraw(step, row) } else { dispatch(step, row, env) }
+}
+
 /// Takes the activity out of its queue; nobody who holds its task may start it.
 pub fn withdraw(step: &mut Step, mut row: ActivityRow) {
     let queued = row.queued.take();
@@ -129,7 +135,7 @@ pub fn withdraw(step: &mut Step, mut row: ActivityRow) {
 pub fn redispatch(step: &mut Step, mut row: ActivityRow, env: &mut Env<'_>) {
     let queued = row.queued.take();
     step.unqueue(queued.as_ref(), QueueType::Activity);
-    dispatch(step, row, env);
+    dispatch_unless_ruled(step, row, env);
 }
 
 /// The next attempt is due at `time`, whatever was planned before.

@@ -6,10 +6,10 @@ use super::events::Attributes;
 use super::failure;
 use super::input::{ActivityEnd, ActivityRef, EndActivity};
 use super::reply::WorkflowReply;
-use super::retry;
 use super::rows::ActivityRow;
 use super::state::{ActivityTimeout, activity_timeouts};
 use super::step::Step;
+use super::{retry, rules};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::Time;
@@ -167,7 +167,11 @@ fn next_attempt(
     failure: &Failure,
     env: &mut Env<'_>,
 ) -> Result<(), RetryState> {
-    let next = another_attempt(row, failure, step.now(env), env.limits)?;
+    let paused = match row.pause {
+        Some(_) => None,
+        None => rules::pause(step, row, env).map(|pause| ActivityRow { pause: Some(pause), ..row.clone() }),
+    };
+    let next = another_attempt(paused.as_ref().unwrap_or(row), failure, step.now(env), env.limits)?;
     step.put_activity(next);
     Ok(())
 }

@@ -66,6 +66,7 @@ pub fn pause(
             identity: identity.to_owned(),
             reason: reason.to_owned(),
             request_id: request_id.to_owned(),
+            ..PauseRow::default()
         });
         if row.started_time == 0 { activity::withdraw(step, row) } else { step.put_activity(row) }
     }

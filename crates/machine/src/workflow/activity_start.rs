@@ -5,7 +5,7 @@ use super::input::StartActivity;
 use super::reply::{StartedActivity, WorkflowReply};
 use super::rows::ActivityRow;
 use super::step::Step;
-use super::{task, task_start};
+use super::{rules, task, task_start};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::{QueueType, Time};
@@ -19,6 +19,12 @@ pub fn apply(step: &mut Step, start: &StartActivity, env: &mut Env<'_>) -> Reply
         return if again { WorkflowReply::Activity(started(step, &row)).into() } else { Reply::Stale };
     }
     if row.stamp != start.stamp || row.pause.is_some() || step.run.is_paused() {
+        return Reply::Stale;
+    }
+    let pause = if row.attempt == 1 { rules::pause(step, &row, env) } else { None };
+    if let Some(pause) = pause {
+        // The worker goes on waiting; that the task is gone is committed.
+        activity::withdraw(step, ActivityRow { pause: Some(pause), ..(*row).clone() });
         return Reply::Stale;
     }
     WorkflowReply::Activity(begin(step, (*row).clone(), &start.identity, &start.request_id, env)).into()

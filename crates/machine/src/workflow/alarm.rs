@@ -71,7 +71,7 @@ fn activity_due(step: &mut Step, id: i64, env: &mut Env<'_>) {
     let Some(row) = step.run.activities.get(&id).cloned() else { return };
     let waiting = row.started_time == 0 && row.queued.is_none() && row.pause.is_none();
     if waiting && Time(row.scheduled_time) <= env.now && !step.run.is_paused() {
-        activity::dispatch(step, (*row).clone(), env);
+        activity::dispatch_unless_ruled(step, (*row).clone(), env);
     }
 }
 

@@ -32,6 +32,7 @@ mod reset_messages;
 mod reset_points;
 pub mod retry;
 pub mod rows;
+mod rules;
 mod signal;
 mod signal_with_start;
 mod start;

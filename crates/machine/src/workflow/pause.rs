@@ -51,6 +51,7 @@ pub fn pause(
         identity: identity.to_owned(),
         reason: reason.to_owned(),
         request_id: request_id.to_owned(),
+        ..PauseRow::default()
     });
     step.run.core.status = Status::Paused as i32;
     step.visibility = true;
@@ -116,7 +117,7 @@ pub fn unpause(
         .map(|row| (**row).clone())
         .collect();
     for row in due {
-        activity::dispatch(step, row, env);
+        activity::dispatch_unless_ruled(step, row, env);
     }
     if step.run.core.backoff_until == 0 {
         task::ensure(step, env);

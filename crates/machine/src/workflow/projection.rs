@@ -349,6 +349,7 @@ fn other_event(run: &mut Run, event: &HistoryEvent, attributes: &Attributes, tim
                 identity: a.identity.clone(),
                 reason: a.reason.clone(),
                 request_id: a.request_id.clone(),
+                ..PauseRow::default()
             });
         }
         Attributes::WorkflowExecutionUnpausedEventAttributes(_) => {

@@ -138,6 +138,9 @@ pub struct PauseRow {
     pub reason: String,
     #[prost(string, tag = "4")]
     pub request_id: String,
+    /// The workflow rule that paused it; empty if an operator did.
+    #[prost(string, tag = "5")]
+    pub rule_id: String,
 }
 
 /// The one workflow task of a run. A speculative one is never stored (see `state::Volatile`).

@@ -17,11 +17,12 @@
 //!     deliver [all] [twice] [lost]               messages between runs
 //!     restart                                    what is not stored is lost
 //!     history w      pending w      limit name=value
+//!     rule r1 type=A [attempt=1] [gone]          a workflow rule pauses activities of the type from that attempt on
 
 use super::commands::{Worker, failure, memo};
 use super::line::{Line, nanos};
 use super::operate;
-use super::world::World;
+use super::world::{Rule, World};
 use prost::Message as _;
 use std::fmt::Write as _;
 use steadfast_api::v1::common::{Memo, Priority};
@@ -48,6 +49,7 @@ pub fn execute(world: &mut World, line: &mut Line, below: &[&str]) -> Result<Str
             return Ok(String::new());
         }
         "limit" => return limit(world, line),
+        "rule" => return rule(world, line),
         _ => {}
     }
     let workflow = line.word()?;
@@ -353,6 +355,16 @@ fn limit(world: &mut World, line: &mut Line) -> Result<String, String> {
     Ok(String::new())
 }
 
+fn rule(world: &mut World, line: &mut Line) -> Result<String, String> {
+    let id = line.word()?;
+    world.rules.retain(|rule| rule.id != id);
+    if !line.flag("gone") {
+        let attempt = line.number("attempt", 1)? as i32;
+        world.rules.push(Rule { id, activity_type: line.text("type", "A"), attempt });
+    }
+    Ok(String::new())
+}
+
 /// What waits in a run.
 fn pending(world: &World, w: &str) -> Result<String, String> {
     let run = world.run(w)?;
@@ -370,7 +382,11 @@ fn pending(world: &World, w: &str) -> Result<String, String> {
     }
     for row in run.activities.values() {
         let state = if row.started_time != 0 { "started" } else { "scheduled" };
-        let paused = if row.pause.is_some() { " paused" } else { "" };
+        let paused = match &row.pause {
+            None => String::new(),
+            Some(pause) if pause.rule_id.is_empty() => " paused".into(),
+            Some(pause) => format!(" paused by rule {}", pause.rule_id),
+        };
         let _ = writeln!(text, "activity {} {state} attempt {}{paused}", row.activity_id, row.attempt);
     }
     for row in run.timers.values() {

@@ -19,8 +19,8 @@ use steadfast_machine::workflow::reply::{StartedWorkflowTask, WorkflowReply};
 use steadfast_machine::workflow::state::Run;
 use steadfast_machine::workflow::{self, Runs};
 use steadfast_machine::{
-    AnyRun, CallerId, Decision, EntityKey, Env, Ids, Limits, Message, Namespace, Reject, Reply, RowKey,
-    RunKey, Task, TaskKey, Time,
+    AnyRun, CallerId, Decision, EntityKey, Env, Ids, Limits, Message, Namespace, PausingRule, Reject, Reply,
+    RowKey, RuledActivity, RunKey, Task, TaskKey, Time,
 };
 use uuid::Uuid;
 
@@ -50,9 +50,17 @@ impl Ids for Seeded {
     }
 }
 
-struct Fixed(usize);
+/// A namespace with the rules that the scenario made.
+struct Fixed<'a>(usize, &'a [Rule]);
 
-impl Namespace for Fixed {
+/// Pauses activities of this type from this attempt on.
+pub struct Rule {
+    pub id: String,
+    pub activity_type: String,
+    pub attempt: i32,
+}
+
+impl Namespace for Fixed<'_> {
     fn id(&self) -> Uuid {
         NAMESPACES[self.0].1
     }
@@ -71,6 +79,13 @@ impl Namespace for Fixed {
             None => Ok(()),
         }
     }
+
+    fn pausing_rule(&self, activity: &RuledActivity<'_>, _: Time) -> Option<PausingRule> {
+        let matches =
+            |rule: &&Rule| rule.activity_type == activity.activity_type && activity.attempt >= rule.attempt;
+        let rule = self.1.iter().find(matches)?;
+        Some(PausingRule { id: rule.id.clone(), identity: "operator".into(), reason: String::new() })
+    }
 }
 
 /// A run as a store keeps it.
@@ -83,6 +98,7 @@ struct Stored {
 pub struct World {
     pub now: Time,
     pub limits: Limits,
+    pub rules: Vec<Rule>,
     ids: Seeded,
     entities: BTreeMap<EntityKey, BTreeMap<Uuid, Stored>>,
     /// By branch.
@@ -102,6 +118,7 @@ impl World {
         World {
             now: START,
             limits: Limits::default(),
+            rules: Vec::new(),
             ids: Seeded { state: 1, order: 0 },
             entities: BTreeMap::new(),
             history: HashMap::new(),
@@ -224,7 +241,7 @@ impl World {
             now: self.now,
             ids: &mut self.ids,
             limits: &self.limits,
-            namespace: &Fixed(namespace),
+            namespace: &Fixed(namespace, &self.rules),
             fetched: &fetched,
         };
         workflow::apply(entity, runs, input, &mut env)

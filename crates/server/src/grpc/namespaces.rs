@@ -113,11 +113,12 @@ pub async fn register_namespace(
     }
 }
 
-/// Reads a namespace, changes it and writes it back; again, when somebody else changed it meanwhile.
+/// Reads a namespace, changes it and writes it back; again, when somebody else changed it meanwhile. A change that is
+/// refused writes nothing.
 pub async fn change(
     frontend: &Frontend,
     id: Uuid,
-    change: impl Fn(&mut NamespaceState),
+    change: impl Fn(&mut NamespaceState) -> Result<(), Refusal>,
 ) -> Result<NamespaceState, Refusal> {
     const TRIES: usize = 5;
     let namespaces = frontend.engine.namespaces();
@@ -126,7 +127,7 @@ pub async fn change(
         tries += 1;
         let known = namespaces.by_id(id).ok_or_else(|| Refusal::NoNamespace(id.to_string()))?;
         let mut changed = NamespaceState::clone(&known);
-        change(&mut changed);
+        change(&mut changed)?;
         match namespaces.update(changed.clone()).await {
             Ok(()) => return Ok(changed),
             Err(Failure::Unavailable(why)) if tries < TRIES => {
@@ -231,6 +232,7 @@ pub async fn update_namespace(
         if let Some(retention) = new_retention {
             namespace.retention = retention;
         }
+        Ok(())
     })
     .await?;
     Ok(UpdateNamespaceResponse {
@@ -247,7 +249,11 @@ pub async fn deprecate_namespace(
     request: DeprecateNamespaceRequest,
 ) -> Result<DeprecateNamespaceResponse, Refusal> {
     let namespace = find(frontend, &request.namespace, "")?;
-    change(frontend, namespace.id, |namespace| namespace.state = State::Deprecated as i32).await?;
+    change(frontend, namespace.id, |namespace| {
+        namespace.state = State::Deprecated as i32;
+        Ok(())
+    })
+    .await?;
     Ok(DeprecateNamespaceResponse {})
 }
 
@@ -271,6 +277,7 @@ pub async fn delete_namespace(
     change(frontend, namespace.id, |namespace| {
         namespace.state = State::Deleted as i32;
         namespace.name.clone_from(&deleted_namespace);
+        Ok(())
     })
     .await?;
     tokio::spawn(purge(frontend.engine.clone(), namespace.id));

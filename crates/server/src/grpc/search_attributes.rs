@@ -63,6 +63,7 @@ pub async fn add_search_attributes(
         for (name, kind) in &added {
             namespace.attributes.entry(name.clone()).or_insert(*kind);
         }
+        Ok(())
     })
     .await?;
     Ok(AddSearchAttributesResponse {})
@@ -84,6 +85,7 @@ pub async fn remove_search_attributes(
     for name in request.search_attributes.iter().filter(known) {
         change(frontend, namespace.id, |namespace| {
             namespace.attributes.remove(name);
+            Ok(())
         })
         .await?;
         // Its values go too, so that an attribute of the same name and another type begins empty.

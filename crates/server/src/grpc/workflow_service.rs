@@ -4,7 +4,7 @@ use super::table::service;
 use super::{
     activity_executions, activity_operations, activity_tasks, cluster, describe, history, namespaces,
     nexus_tasks, query_update, search_attributes, signal, start, task_queues, visibility, workers,
-    workflow_tasks,
+    workflow_rules, workflow_tasks,
 };
 use crate::frontend::Frontend;
 use std::sync::Arc;
@@ -104,11 +104,11 @@ service! {
     pause_activity(PauseActivityRequest) -> PauseActivityResponse = activity_operations::pause_activity;
     unpause_activity(UnpauseActivityRequest) -> UnpauseActivityResponse = activity_operations::unpause_activity;
     reset_activity(ResetActivityRequest) -> ResetActivityResponse = activity_operations::reset_activity;
-    create_workflow_rule(CreateWorkflowRuleRequest) -> CreateWorkflowRuleResponse;
-    describe_workflow_rule(DescribeWorkflowRuleRequest) -> DescribeWorkflowRuleResponse;
-    delete_workflow_rule(DeleteWorkflowRuleRequest) -> DeleteWorkflowRuleResponse;
-    list_workflow_rules(ListWorkflowRulesRequest) -> ListWorkflowRulesResponse;
-    trigger_workflow_rule(TriggerWorkflowRuleRequest) -> TriggerWorkflowRuleResponse;
+    create_workflow_rule(CreateWorkflowRuleRequest) -> CreateWorkflowRuleResponse = workflow_rules::create_workflow_rule;
+    describe_workflow_rule(DescribeWorkflowRuleRequest) -> DescribeWorkflowRuleResponse = workflow_rules::describe_workflow_rule;
+    delete_workflow_rule(DeleteWorkflowRuleRequest) -> DeleteWorkflowRuleResponse = workflow_rules::delete_workflow_rule;
+    list_workflow_rules(ListWorkflowRulesRequest) -> ListWorkflowRulesResponse = workflow_rules::list_workflow_rules;
+    trigger_workflow_rule(TriggerWorkflowRuleRequest) -> TriggerWorkflowRuleResponse = workflow_rules::trigger_workflow_rule;
     record_worker_heartbeat(RecordWorkerHeartbeatRequest) -> RecordWorkerHeartbeatResponse = workers::record_worker_heartbeat;
     list_workers(ListWorkersRequest) -> ListWorkersResponse = workers::list_workers;
     count_workers(CountWorkersRequest) -> CountWorkersResponse = workers::count_workers;

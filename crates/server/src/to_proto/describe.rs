@@ -3,6 +3,7 @@
 use super::{YEAR_ONE, execution, nanos, normal_queue, typed, workflow_type};
 use steadfast_api::v1::common::{ActivityType, WorkerVersionStamp, WorkflowExecution};
 use steadfast_api::v1::enums::{CallbackState, PendingActivityState, PendingWorkflowTaskState};
+use steadfast_api::v1::workflow::pending_activity_info::pause_info::PausedBy;
 use steadfast_api::v1::workflow::pending_activity_info::{PauseInfo, pause_info};
 use steadfast_api::v1::workflow::{
     CallbackInfo, PendingActivityInfo, PendingChildExecutionInfo, PendingWorkflowTaskInfo, RequestIdInfo,
@@ -229,11 +230,11 @@ fn pending_activity(row: &ActivityRow, now: Time) -> PendingActivityInfo {
 }
 
 fn pause(row: &PauseRow) -> PauseInfo {
-    PauseInfo {
-        pause_time: nanos(row.time),
-        paused_by: Some(pause_info::PausedBy::Manual(pause_info::Manual {
-            identity: row.identity.clone(),
-            reason: row.reason.clone(),
-        })),
-    }
+    let (identity, reason) = (row.identity.clone(), row.reason.clone());
+    let paused_by = if row.rule_id.is_empty() {
+        PausedBy::Manual(pause_info::Manual { identity, reason })
+    } else {
+        PausedBy::Rule(pause_info::Rule { rule_id: row.rule_id.clone(), identity, reason })
+    };
+    PauseInfo { pause_time: nanos(row.time), paused_by: Some(paused_by) }
 }

@@ -49,7 +49,7 @@ async fn a_missing_namespace_is_named() {
     assert_eq!(detail.namespace, "nope");
     let nowhere = StartWorkflowExecutionRequest { namespace: String::new(), ..start("a") };
     let refused = world.client.start_workflow_execution(nowhere).await.unwrap_err();
-    assert_eq!(refused.message(), "Namespace not set on request.");
+    assert_eq!(refused.message(), "Namespace is empty.");
 }
 
 #[tokio::test]

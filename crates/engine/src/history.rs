@@ -162,7 +162,7 @@ impl Engine {
         let id = key.id.clone();
         let seen =
             self.look(key, run, move |entity| Some(HistoryView::of(entity.workflow(run)?, forward))).await?;
-        let view = seen.ok_or_else(|| Reject::no_workflow(&id))?;
+        let view = seen.ok_or_else(|| Reject::no_workflow(&id, run))?;
         let last = view.last_event_id;
         if reverse {
             let to = if from_event <= 0 { last } else { from_event.min(last) };
@@ -190,7 +190,7 @@ impl Engine {
         let id = key.id.clone();
         let seen =
             self.look(key, run, move |entity| entity.workflow(run).map(|loaded| Progress::of(loaded.0)));
-        seen.await?.ok_or_else(|| Reject::no_workflow(&id).into())
+        seen.await?.ok_or_else(|| Reject::no_workflow(&id, run).into())
     }
 
     /// Waits until the run has the event `beyond_event`, or (with `close_only`) until it is closed, or the deadline;
@@ -230,7 +230,7 @@ impl Engine {
         let id = key.id.clone();
         let found = self.describe_any(key, run).await?;
         let workflow = found.and_then(|run| run.workflow().cloned());
-        workflow.ok_or_else(|| Reject::no_workflow(&id).into())
+        workflow.ok_or_else(|| Reject::no_workflow(&id, run).into())
     }
 
     /// The standalone activity as it is stored.

@@ -57,6 +57,8 @@ pub struct Limits {
     pub workflow_pause: bool,
     /// Whether there are workflow rules.
     pub workflow_rules: bool,
+    /// Whether operators may pause, unpause, reset and change standalone activities.
+    pub activity_operations: bool,
     /// Whether a workflow may start, signal or cancel workflows of other namespaces.
     pub cross_namespace_commands: bool,
     /// Whether activities may be handed out in the answer to a workflow task.
@@ -103,6 +105,7 @@ impl Default for Limits {
             run_spacing: SECOND,
             workflow_pause: false,
             workflow_rules: false,
+            activity_operations: false,
             cross_namespace_commands: false,
             eager_activities: true,
         }

@@ -72,8 +72,14 @@ impl Reject {
         )
     }
 
-    pub fn no_workflow(id: &str) -> Reject {
-        Reject::NotFound(format!("workflow not found for ID: {id}"))
+    /// There is no workflow of this id, or not the run of it that was named.
+    pub fn no_workflow(id: &str, run: Option<Uuid>) -> Reject {
+        Reject::NotFound(match run {
+            None => format!("workflow not found for ID: {id}"),
+            Some(run) => {
+                format!("workflow execution not found for workflow ID \"{id}\" and run ID \"{run}\"")
+            }
+        })
     }
 
     pub fn closing() -> Reject {

@@ -99,10 +99,10 @@ fn block() -> impl Strategy<Value = Vec<String>> {
 
 fn limits() -> impl Strategy<Value = String> {
     one_of(&[
-        "limit workflow_pause=1",
-        "limit workflow_pause=1 buffered_events=2",
-        "limit workflow_pause=1 history_events=20",
-        "limit workflow_pause=1 pending_activities=1 updates_in_flight=1",
+        "limit",
+        "limit buffered_events=2",
+        "limit history_events=20",
+        "limit pending_activities=1 updates_in_flight=1",
     ])
 }
 

@@ -1,21 +1,41 @@
-//! Scenarios of the workflow machine as plain text.
+//! Scenarios of the machines as plain text.
 //!
-//! A file in `scenarios/` is a list of blocks: a line with an input, indented lines that belong to it (the commands of a
+//! A file in `scenarios/` (of workflows) or `scenarios/standalone/` (of a standalone activity) is a list of blocks: a line with an input, indented lines that belong to it (the commands of a
 //! completion), `----`, and what came of it. Run with `UPDATE_SCENARIOS=1` the test writes what comes of the inputs
-//! into the files instead of comparing. `support/input.rs` lists the inputs.
+//! into the files instead of comparing. `support/input.rs` and `support/standalone.rs`
+//! list the inputs.
 
 // The API marks fields as deprecated that SDKs still send.
 #![allow(deprecated)]
 
+#[path = "support/standalone.rs"]
+mod standalone;
 mod support;
 
+use standalone::Standalone;
 use std::fmt::Write as _;
 use std::path::Path;
 use support::world::World;
 
 #[test]
 fn scenarios() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    check("tests/scenarios", |text| {
+        let mut world = World::new();
+        run(text, |input| world.execute(input))
+    });
+}
+
+#[test]
+fn scenarios_of_standalone_activities() {
+    check("tests/scenarios/standalone", |text| {
+        let mut world = Standalone::new();
+        run(text, |input| world.execute(input))
+    });
+}
+
+/// Compares each file of a folder with what comes of its inputs.
+fn check(folder: &str, run: impl Fn(&str) -> Result<String, String>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let update = std::env::var_os("UPDATE_SCENARIOS").is_some();
     let mut paths: Vec<_> = std::fs::read_dir(&folder)
         .expect("the folder of the scenarios is part of the source")
@@ -41,8 +61,7 @@ fn scenarios() {
 }
 
 /// The file as it would be with the outputs of its inputs.
-fn run(text: &str) -> Result<String, String> {
-    let mut world = World::new();
+fn run(text: &str, mut execute: impl FnMut(&[&str]) -> Result<String, String>) -> Result<String, String> {
     let mut output = String::new();
     let mut input: Vec<&str> = Vec::new();
     let mut in_output = false;
@@ -54,7 +73,7 @@ fn run(text: &str) -> Result<String, String> {
             in_output = false;
         }
         if line == "----" {
-            let came = world.execute(&input).map_err(|error| format!("line {}: {error}", number + 1))?;
+            let came = execute(&input).map_err(|error| format!("line {}: {error}", number + 1))?;
             output.push_str("----\n");
             output.push_str(&came);
             input.clear();

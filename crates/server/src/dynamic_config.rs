@@ -104,6 +104,7 @@ pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
         "system.enablecrossnamespacecommands" => set_switch(&mut limits.cross_namespace_commands),
         "frontend.workflowpauseenabled" => set_switch(&mut limits.workflow_pause),
         "frontend.workflowrulesapisenabled" => set_switch(&mut limits.workflow_rules),
+        "history.enablestandaloneactivityoperatorcommands" => set_switch(&mut limits.activity_operations),
         "history.workflowidreuseminimalinterval" => match value.as_str().and_then(seconds) {
             Some(nanos) => {
                 limits.run_spacing = nanos;

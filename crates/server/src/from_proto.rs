@@ -1,6 +1,7 @@
 //! Requests to inputs: every rule, default and text of the reference, in its order. What only concerns the worker's side
 //! is in `from_proto/tasks.rs`.
 
+pub mod activity_execution_operations;
 mod activity_executions;
 mod tasks;
 

@@ -1,6 +1,7 @@
 //! The gRPC services: one file per group of RPCs. The tables in `workflow_service.rs` and `operator_service.rs` say
 //! which RPC is answered by which function; an RPC without one answers UNIMPLEMENTED with its name.
 
+pub mod activity_execution_operations;
 pub mod activity_executions;
 pub mod activity_operations;
 mod activity_tasks;

@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn every_missing_thing_has_the_detail_that_sdks_look_for() {
         for (reject, name) in [
-            (Reject::no_workflow("x"), "NotFoundFailure"),
+            (Reject::no_workflow("x", None), "NotFoundFailure"),
             (Reject::NamespaceNotFound("x".into()), "NamespaceNotFoundFailure"),
             (Reject::WorkflowNotReady("x".into()), "WorkflowNotReadyFailure"),
             (Reject::PermissionDenied("x".into()), "PermissionDeniedFailure"),

@@ -4,6 +4,8 @@
 mod activities;
 #[path = "rim/activity_executions.rs"]
 mod activity_executions;
+#[path = "rim/activity_operations.rs"]
+mod activity_operations;
 #[path = "rim/history.rs"]
 mod history;
 #[path = "rim/metrics.rs"]
@@ -18,6 +20,8 @@ mod parity;
 mod protocol;
 #[path = "rim/queries.rs"]
 mod queries;
+#[path = "rim/refusals.rs"]
+mod refusals;
 #[path = "rim/rules.rs"]
 mod rules;
 #[path = "rim/start.rs"]

@@ -1,20 +1,21 @@
 //! Attempts: taken by a worker, kept alive, given back, tried again.
 
-use super::{Step, end};
+use super::state::Phase;
+use super::{Step, end, operate};
 use crate::decision::Reply;
 use crate::duration;
 use crate::env::Env;
 use crate::key::Time;
 use crate::reject::Reject;
-use crate::workflow::activity_end::another_attempt;
+use crate::workflow::activity_end::{another_attempt, is_final_timeout};
 use crate::workflow::failure;
 use crate::workflow::input::{ActivityRef, HeartbeatActivity, StartActivity};
 use crate::workflow::reply::{StartedActivity, WorkflowReply};
-use crate::workflow::state::{ActivityTimeout, activity_timeouts};
+use crate::workflow::state::ActivityTimeout;
 use prost::Message as _;
 use steadfast_api::v1::common::ActivityType;
 use steadfast_api::v1::enums::{EventType, RetryState, TaskQueueKind, TimeoutType};
-use steadfast_api::v1::failure::Failure;
+use steadfast_api::v1::failure::{Failure, failure::FailureInfo};
 use steadfast_api::v1::history::history_event::Attributes;
 use steadfast_api::v1::history::{ActivityTaskScheduledEventAttributes, HistoryEvent};
 use steadfast_api::v1::taskqueue::TaskQueue;
@@ -98,18 +99,25 @@ pub fn undelivered(step: &mut Step, request_id: &str, env: &mut Env<'_>) -> Repl
     let row = step.run.activity_mut();
     row.started_time = 0;
     row.request_id = String::new();
-    step.dispatch(env);
+    match (row.reset, row.pause.is_some()) {
+        (true, _) => operate::finish_reset(step, env),
+        (false, true) => operate::rest(step),
+        (false, false) => step.dispatch(env),
+    }
     Reply::Done
 }
 
 /// Whether the worker speaks of the attempt that runs.
 pub fn check(step: &Step, activity: &ActivityRef) -> Result<(), Reject> {
     let row = step.run.activity();
+    if !step.run.is_open() {
+        return Err(Reject::not_found(format!("activity not found for ID: {}", row.activity_id)));
+    }
     let right = match activity {
         ActivityRef::Token { attempt, .. } => row.started_time != 0 && row.attempt == *attempt,
         ActivityRef::Id(_) => true,
     };
-    if step.run.is_open() && right { Ok(()) } else { Err(Reject::no_activity()) }
+    if right { Ok(()) } else { Err(Reject::no_activity()) }
 }
 
 pub fn heartbeat(step: &mut Step, beat: &HeartbeatActivity, env: &mut Env<'_>) -> Result<Reply, Reject> {
@@ -131,17 +139,46 @@ pub fn heartbeat(step: &mut Step, beat: &HeartbeatActivity, env: &mut Env<'_>) -
     if !beat.identity.is_empty() {
         row.identity = beat.identity.clone();
     }
-    let (cancel_requested, paused, reset) = (row.cancel_requested, row.pause.is_some(), row.reset);
-    Ok(WorkflowReply::Heartbeat { cancel_requested, paused, reset }.into())
+    let phase = step.run.phase();
+    let told = WorkflowReply::Heartbeat {
+        cancel_requested: phase == Phase::CancelRequested,
+        paused: phase == Phase::PauseRequested,
+        reset: phase == Phase::ResetRequested,
+    };
+    Ok(told.into())
 }
 
 /// Prepares another attempt, or says why there is none.
 pub fn again(step: &mut Step, failure: &Failure, env: &mut Env<'_>) -> Result<(), RetryState> {
-    let next = another_attempt(step.run.activity(), failure, step.now(env), env.limits)?;
-    step.unqueue();
-    *step.run.activity_mut() = next;
+    let now = step.now(env);
+    let mut row = step.run.activity().clone();
     step.durable = true;
+    if row.reset && !is_final_timeout(failure) {
+        // Whether the failure or the policy allow another attempt does not matter: it is a first one.
+        row.started_time = 0;
+        row.request_id = String::new();
+        row.last_attempt_end = now.0;
+        row.last_failure = Some(failure::limited(failure.clone(), env.limits.activity_failure_bytes));
+        *step.run.activity_mut() = row;
+        operate::finish_reset(step, env);
+        return Ok(());
+    }
+    // That it is paused does not change what the policy says.
+    let pause = row.pause.take();
+    let mut next = another_attempt(&row, failure, now, env.limits)?;
+    next.pause = pause;
+    step.unqueue();
+    let is_paused = next.pause.is_some();
+    *step.run.activity_mut() = next;
+    step.run.core.interval_by_worker = asks_for_a_delay(failure);
+    if is_paused {
+        operate::rest(step);
+    }
     Ok(())
+}
+
+fn asks_for_a_delay(failure: &Failure) -> bool {
+    matches!(&failure.failure_info, Some(FailureInfo::ApplicationFailureInfo(info)) if info.next_retry_delay.is_some())
 }
 
 /// The deadline of the attempt, or the moment of the next one.
@@ -149,7 +186,7 @@ pub fn alarm(step: &mut Step, env: &mut Env<'_>) -> Reply {
     if !step.run.is_open() {
         return Reply::Stale;
     }
-    let due = activity_timeouts(step.run.activity()).into_iter().find(|(time, _)| *time <= env.now);
+    let due = step.run.timeouts().into_iter().find(|(time, _)| *time <= env.now);
     if let Some((_, kind)) = due {
         let fired = match kind {
             ActivityTimeout::StartToClose => TimeoutType::StartToClose,

@@ -58,7 +58,7 @@ pub fn by_worker(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Res
         }
         ActivityEnd::Canceled(_) if !step.run.activity().cancel_requested => {
             // The words of the reference, by which an SDK's tests know it.
-            Err(Reject::FailedPrecondition("invalid transition from Started".into()))
+            Err(Reject::FailedPrecondition(format!("invalid transition from {}", step.run.phase())))
         }
         ActivityEnd::Canceled(details) => {
             canceled(step, details.clone(), env);
@@ -85,22 +85,34 @@ pub fn by_worker(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Res
 /// The attempt failed: another one, or the end.
 pub fn failed(step: &mut Step, failure: Failure, env: &mut Env<'_>) {
     if let Err(state) = attempt::again(step, &failure, env) {
+        step.run.activity_mut().last_failure = Some(failure.clone());
         close(step, Status::Failed, with_failure(failure, state), env);
     }
 }
 
 pub fn timed_out(step: &mut Step, fired: TimeoutType, env: &mut Env<'_>) {
     let row = step.run.activity();
-    let (details, last) = (row.heartbeat_details.clone(), row.last_failure.clone());
-    let failure = failure::timeout(format!("activity {fired:?} timeout"), fired, None, None);
+    let (details, cause) = (row.heartbeat_details.clone(), row.last_failure.clone());
+    let failure = of_timeout(fired, details.clone(), None);
     let Err(state) = attempt::again(step, &failure, env) else { return };
-    let (message, kind) = if state == RetryState::Timeout && fired != TimeoutType::ScheduleToStart {
-        let message = "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying";
-        (message.to_owned(), TimeoutType::ScheduleToClose)
-    } else {
-        (failure.message, fired)
-    };
-    close(step, Status::TimedOut, with_failure(failure::timeout(message, kind, details, last), state), env);
+    let attempt_timed_out = matches!(fired, TimeoutType::StartToClose | TimeoutType::Heartbeat);
+    let mut outcome = of_timeout(fired, details.clone(), cause);
+    if attempt_timed_out {
+        step.run.activity_mut().last_failure = Some(outcome.clone());
+        if state == RetryState::Timeout {
+            outcome = Failure {
+                message: "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying".into(),
+                ..of_timeout(TimeoutType::ScheduleToClose, details, outcome.cause.map(|cause| *cause))
+            };
+        }
+    }
+    close(step, Status::TimedOut, with_failure(outcome, state), env);
+}
+
+/// Unlike that of a workflow's activity, it does not say that it comes from the server.
+fn of_timeout(kind: TimeoutType, details: Option<Payloads>, cause: Option<Failure>) -> Failure {
+    let failure = failure::timeout(format!("activity {kind:?} timeout"), kind, details, cause);
+    Failure { source: String::new(), ..failure }
 }
 
 fn canceled(step: &mut Step, details: Option<Payloads>, env: &Env<'_>) {
@@ -127,7 +139,7 @@ pub fn request_cancel(
         return Ok(Reply::Done);
     }
     if !step.run.is_open() {
-        return Err(Reject::FailedPrecondition("activity execution already completed".into()));
+        return Err(ended(step));
     }
     if step.run.activity().cancel_requested {
         return Err(Reject::FailedPrecondition(format!(
@@ -138,7 +150,13 @@ pub fn request_cancel(
     step.run.core.cancel_request_id = request_id.to_owned();
     step.run.core.cancel_reason = reason.to_owned();
     step.run.core.cancel_identity = identity.to_owned();
-    step.run.activity_mut().cancel_requested = true;
+    // A pause or a reset that was asked for is void.
+    step.run.core.reset_restores = false;
+    let row = step.run.activity_mut();
+    row.cancel_requested = true;
+    row.pause = None;
+    row.reset = false;
+    row.reset_heartbeat = false;
     step.durable = true;
     if step.run.activity().started_time == 0 {
         // Nobody works on it, so nobody has to be asked.
@@ -150,6 +168,10 @@ pub fn request_cancel(
         canceled(step, Some(Payloads { payloads: vec![details] }), env);
     }
     Ok(Reply::Done)
+}
+
+fn ended(step: &Step) -> Reject {
+    Reject::FailedPrecondition(format!("invalid transition from {}", step.run.phase()))
 }
 
 /// A JSON string literal.
@@ -178,11 +200,14 @@ pub fn terminate(
 ) -> Result<Reply, Reject> {
     let core = &step.run.core;
     if !step.run.is_open() {
-        let same = step.run.status() == Status::Terminated && core.terminate_request_id == request_id;
-        if same {
-            return Ok(Reply::Done);
-        }
-        return Err(Reject::FailedPrecondition("activity execution already completed".into()));
+        let known = &core.terminate_request_id;
+        return match step.run.status() {
+            Status::Terminated if known == request_id => Ok(Reply::Done),
+            Status::Terminated => {
+                Err(Reject::FailedPrecondition(format!("already terminated with request ID {known}")))
+            }
+            _ => Err(ended(step)),
+        };
     }
     let failure = Failure {
         message: reason.to_owned(),

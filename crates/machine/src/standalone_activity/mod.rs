@@ -2,16 +2,20 @@
 //!
 //! ```text
 //! scheduled ──start──► started ──► completed, failed, canceled, terminated, timed out
-//!     ▲                   │
-//!     └── backing off ◄───┘
+//!   ▲  ▲ │                │
+//!   │  │ └─pause─► paused ◄─ the attempt fails, and a pause was asked for while it ran
+//!   │  └──unpause────┘    │
+//!   └── backing off ◄─────┘
 //! ```
 
 mod attempt;
 mod end;
+mod operate;
+mod options;
 mod start;
 pub mod state;
 
-pub use state::{OutcomeRow, Run, StandaloneRow, StandaloneStartRow};
+pub use state::{OutcomeRow, Phase, Run, StandaloneRow, StandaloneStartRow};
 
 use crate::decision::{Decision, Reply, RunChange, Task};
 use crate::env::Env;
@@ -21,6 +25,7 @@ use crate::workflow::input::{EndActivity, HeartbeatActivity, StartActivity};
 use crate::workflow::rows::QueuedRow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use steadfast_api::v1::activity::ActivityOptions;
 use steadfast_api::v1::common::{Header, Link, Payloads, Priority, RetryPolicy, SearchAttributes};
 use steadfast_api::v1::enums::{ActivityIdConflictPolicy, ActivityIdReusePolicy};
 use steadfast_api::v1::sdk::UserMetadata;
@@ -64,8 +69,37 @@ pub enum What {
         request_id: String,
         reason: String,
     },
+    Pause {
+        identity: String,
+        request_id: String,
+        reason: String,
+    },
+    Unpause {
+        request_id: String,
+        /// Nanoseconds within which the attempt starts at a random moment.
+        jitter: i64,
+    },
+    Reset(Reset),
+    UpdateOptions(Box<UpdateOptions>),
     Delete,
     AlarmDue,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Reset {
+    pub request_id: String,
+    pub reset_heartbeat: bool,
+    pub keep_paused: bool,
+    pub restore_original_options: bool,
+    /// Nanoseconds within which the attempt starts at a random moment.
+    pub jitter: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct UpdateOptions {
+    pub request_id: String,
+    /// New options and the paths of those that count; `None` restores the options of the start.
+    pub change: Option<(ActivityOptions, Vec<String>)>,
 }
 
 /// A request to start, checked and with its defaults filled in by the server. Durations are nanoseconds.
@@ -122,6 +156,12 @@ pub fn apply(
         What::Terminate { identity, request_id, reason } => {
             end::terminate(&mut step, identity, request_id, reason, env)
         }
+        What::Pause { identity, request_id, reason } => {
+            operate::pause(&mut step, identity, request_id, reason, env)
+        }
+        What::Unpause { request_id, jitter } => operate::unpause(&mut step, request_id, *jitter, env),
+        What::Reset(reset) => operate::reset(&mut step, reset, env),
+        What::UpdateOptions(update) => options::update(&mut step, update, env),
         What::Delete => Ok(end::delete(&mut step)),
         What::AlarmDue => Ok(attempt::alarm(&mut step, env)),
     }?;
@@ -176,13 +216,18 @@ impl Step {
         }
     }
 
-    /// Puts the attempt that is due into its queue.
-    pub fn dispatch(&mut self, env: &mut Env<'_>) {
+    /// Nobody who holds a task of it may start it.
+    pub fn invalidate(&mut self) {
         self.durable = true;
         self.run.core.stamps = self.run.core.stamps.wrapping_add(1);
-        let stamp = self.run.core.stamps;
+        self.run.activity_mut().stamp = self.run.core.stamps;
+    }
+
+    /// Puts the attempt that is due into its queue.
+    pub fn dispatch(&mut self, env: &mut Env<'_>) {
+        self.invalidate();
         let row = self.run.activity_mut();
-        row.stamp = stamp;
+        let stamp = row.stamp;
         let level = match row.priority.as_ref().map_or(0, |priority| priority.priority_key) {
             0 => 3,
             key => key.clamp(1, 5) as u32,

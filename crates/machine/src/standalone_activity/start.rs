@@ -3,12 +3,14 @@
 use super::state::{Run, StandaloneStartRow};
 use super::{Start, Step};
 use crate::decision::{Decision, Reply};
+use crate::duration;
 use crate::env::Env;
 use crate::key::{EntityKey, RowTable};
 use crate::reject::Reject;
 use crate::workflow::commands_is_null;
 use crate::workflow::reply::{Started, WorkflowReply};
 use crate::workflow::rows::{ActivityRow, AttributesRow};
+use steadfast_api::v1::activity::ActivityOptions;
 use steadfast_api::v1::enums::{
     ActivityExecutionStatus as Status, ActivityIdConflictPolicy as Conflict, ActivityIdReusePolicy as Reuse,
     WorkflowExecutionStatus,
@@ -31,25 +33,9 @@ pub fn apply(
     if let Some(attributes) = &mut search_attributes {
         attributes.indexed_fields.retain(|_, payload| !commands_is_null(payload));
     }
-    let row = StandaloneStartRow {
-        input: start.input.clone(),
-        header: start.header.clone(),
-        request_id: start.request_id.clone(),
-        user_metadata: start.user_metadata.clone(),
-        links: start.links.clone(),
-        identity: start.identity.clone(),
-    };
-    let run = Run::new(id, row, AttributesRow { memo: None, search_attributes });
-    let mut step = Step::on(entity, &run);
-    step.put(RowTable::Start);
-    step.put(RowTable::Attributes);
-    step.visibility = true;
     let now = env.now;
-    step.run.core.start_time = now.0;
-    step.run.core.last_time = now.0;
-    step.run.core.start_delay = start.start_delay;
     let first = now.plus(start.start_delay);
-    step.run.core.activity = Some(ActivityRow {
+    let activity = ActivityRow {
         scheduled_event_id: 1,
         activity_id: entity.id.to_string(),
         activity_type: start.activity_type.clone(),
@@ -65,7 +51,26 @@ pub fn apply(
         event_time: now.0,
         priority: start.priority.clone(),
         ..ActivityRow::default()
-    });
+    };
+    let options = ActivityOptions { start_delay: duration::if_set(start.start_delay), ..activity.options() };
+    let row = StandaloneStartRow {
+        options: Some(options),
+        input: start.input.clone(),
+        header: start.header.clone(),
+        request_id: start.request_id.clone(),
+        user_metadata: start.user_metadata.clone(),
+        links: start.links.clone(),
+        identity: start.identity.clone(),
+    };
+    let run = Run::new(id, row, AttributesRow { memo: None, search_attributes });
+    let mut step = Step::on(entity, &run);
+    step.put(RowTable::Start);
+    step.put(RowTable::Attributes);
+    step.visibility = true;
+    step.run.core.start_time = now.0;
+    step.run.core.last_time = now.0;
+    step.run.core.start_delay = start.start_delay;
+    step.run.core.activity = Some(activity);
     if start.start_delay == 0 {
         step.dispatch(env);
     }

@@ -2,10 +2,12 @@
 
 use crate::key::{RowKey, RowTable, Time};
 use crate::workflow::rows::{ActivityRow, AttributesRow};
-use crate::workflow::state::{BadRow, activity_deadline};
+use crate::workflow::state::{ActivityTimeout, BadRow, activity_timeouts};
 use bytes::Bytes;
 use prost::Message as _;
+use std::fmt;
 use std::sync::Arc;
+use steadfast_api::v1::activity::ActivityOptions;
 use steadfast_api::v1::common::{Header, Link, Payloads};
 use steadfast_api::v1::enums::ActivityExecutionStatus as Status;
 use steadfast_api::v1::failure::Failure;
@@ -42,8 +44,24 @@ pub struct StandaloneRow {
     pub heartbeats: i64,
     #[prost(int64, tag = "13")]
     pub start_delay: i64,
+    /// Set once and for ever when the first attempt starts.
     #[prost(int64, tag = "14")]
     pub last_started_time: i64,
+    /// The last request of each kind, by which its echo is known.
+    #[prost(string, tag = "15")]
+    pub pause_request_id: String,
+    #[prost(string, tag = "16")]
+    pub unpause_request_id: String,
+    #[prost(string, tag = "17")]
+    pub reset_request_id: String,
+    #[prost(string, tag = "18")]
+    pub options_request_id: String,
+    /// The reset that is put off until the attempt is over restores the options.
+    #[prost(bool, tag = "19")]
+    pub reset_restores: bool,
+    /// The worker asked for the backoff that is waited for; the retry policy did not.
+    #[prost(bool, tag = "20")]
+    pub interval_by_worker: bool,
 }
 
 /// What the start fixed. Written once.
@@ -61,6 +79,9 @@ pub struct StandaloneStartRow {
     pub links: Vec<Link>,
     #[prost(string, tag = "6")]
     pub identity: String,
+    /// The options at the start, with their defaults.
+    #[prost(message, optional, tag = "7")]
+    pub options: Option<ActivityOptions>,
 }
 
 /// How it ended. Written once.
@@ -75,7 +96,36 @@ pub struct OutcomeRow {
     pub retry_state: i32,
 }
 
-#[derive(Clone, Debug)]
+/// Where an activity stands, in more detail than its status tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Scheduled,
+    Started,
+    CancelRequested,
+    PauseRequested,
+    Paused,
+    ResetRequested,
+    Completed,
+    Failed,
+    Canceled,
+    Terminated,
+    TimedOut,
+}
+
+impl Phase {
+    pub fn is_end(self) -> bool {
+        use Phase::{Canceled, Completed, Failed, Terminated, TimedOut};
+        matches!(self, Completed | Failed | Canceled | Terminated | TimedOut)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     pub id: Uuid,
     pub core: StandaloneRow,
@@ -144,8 +194,49 @@ impl Run {
         self.core.activity.get_or_insert_default()
     }
 
+    pub fn phase(&self) -> Phase {
+        let row = self.activity();
+        match self.status() {
+            Status::Completed => Phase::Completed,
+            Status::Failed => Phase::Failed,
+            Status::Canceled => Phase::Canceled,
+            Status::Terminated => Phase::Terminated,
+            Status::TimedOut => Phase::TimedOut,
+            _ if row.cancel_requested => Phase::CancelRequested,
+            _ if row.reset => Phase::ResetRequested,
+            _ => match (row.started_time != 0, row.pause.is_some()) {
+                (true, true) => Phase::PauseRequested,
+                (true, false) => Phase::Started,
+                (false, true) => Phase::Paused,
+                (false, false) => Phase::Scheduled,
+            },
+        }
+    }
+
+    /// The end of the backoff after the last attempt, if there is one.
+    pub fn retry_time(&self) -> Option<Time> {
+        let row = self.activity();
+        (row.current_interval > 0).then(|| Time(row.last_attempt_end).plus(row.current_interval))
+    }
+
+    /// The timeouts that run now, with their moments. Unlike an activity of a workflow, a paused one has them, except for
+    /// the time that it may be in its queue.
+    pub fn timeouts(&self) -> Vec<(Time, ActivityTimeout)> {
+        let mut timeouts = activity_timeouts(self.activity());
+        if self.activity().pause.is_some() {
+            timeouts.retain(|(_, kind)| *kind != ActivityTimeout::ScheduleToStart);
+        }
+        timeouts
+    }
+
     /// When this run wants to be woken next.
     pub fn alarm(&self) -> Option<Time> {
-        if self.is_open() { activity_deadline(self.activity()) } else { None }
+        if !self.is_open() {
+            return None;
+        }
+        let row = self.activity();
+        let waits = row.started_time == 0 && row.queued.is_none() && row.pause.is_none();
+        let attempt = waits.then_some(Time(row.scheduled_time));
+        self.timeouts().into_iter().map(|(time, _)| time).chain(attempt).filter(|time| time.0 != 0).min()
     }
 }

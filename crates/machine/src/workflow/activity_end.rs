@@ -217,7 +217,8 @@ pub fn another_attempt(
     Ok(next)
 }
 
-fn is_final_timeout(failure: &Failure) -> bool {
+/// Whether it is a timeout after which there is no other attempt.
+pub fn is_final_timeout(failure: &Failure) -> bool {
     use steadfast_api::v1::failure::failure::FailureInfo;
     match &failure.failure_info {
         Some(FailureInfo::TimeoutFailureInfo(info)) => {

@@ -206,10 +206,20 @@ fn change(
     paths: &[String],
     env: &Env<'_>,
 ) -> Result<(), Reject> {
+    adopt(row, merged(row, new, paths), env)
+}
+
+/// The options in force, with those that the paths name taken from the new ones.
+pub fn merged(row: &ActivityRow, new: &ActivityOptions, paths: &[String]) -> ActivityOptions {
     let mut merged = row.options();
     for path in paths {
         merge(&mut merged, new, &snake(path));
     }
+    merged
+}
+
+/// Makes these the options of the activity, if they are sound.
+pub fn adopt(row: &mut ActivityRow, merged: ActivityOptions, env: &Env<'_>) -> Result<(), Reject> {
     let queue = merged.task_queue.map(|queue| queue.name).unwrap_or_default();
     activity::check_queue(&queue, env).map_err(Reject::InvalidArgument)?;
     activity::check_priority(merged.priority.as_ref(), env).map_err(Reject::InvalidArgument)?;
@@ -268,7 +278,8 @@ fn merge(into: &mut ActivityOptions, new: &ActivityOptions, path: &str) {
     }
 }
 
-fn snake(path: &str) -> String {
+/// A path of a mask in the form of the protocol's fields.
+pub fn snake(path: &str) -> String {
     let mut out = String::with_capacity(path.len() + 4);
     for c in path.chars() {
         if c.is_ascii_uppercase() {

@@ -2,7 +2,7 @@
 
 pub mod activity;
 pub(crate) mod activity_end;
-mod activity_operations;
+pub mod activity_operations;
 mod activity_start;
 mod alarm;
 mod cancel;
@@ -126,17 +126,26 @@ pub fn apply(
         What::UpdateWithStart { start, update } => {
             return multi_operation::apply(entity, runs.current, start, update, env);
         }
+        What::Reset(_) if runs.named.is_none() => return Err(Reject::no_workflow(&entity.id, input.run)),
         What::Reset(reset) => return reset::apply(entity, runs, reset, env),
         What::Message(envelope) => return inbox::message(entity, runs, envelope, env),
         _ => {}
     }
     let run = match input.first_run {
         // A chain is addressed by its first run: the current run must be of that chain.
-        Some(first) => runs
-            .current
-            .filter(|run| run.start.first_run_id == first.to_string())
-            .ok_or_else(|| Reject::not_found("workflow execution not found"))?,
-        None => runs.named.ok_or_else(|| Reject::no_workflow(&entity.id))?,
+        Some(first) => {
+            let current = runs.current.ok_or_else(|| Reject::no_workflow(&entity.id, None))?;
+            if current.start.first_run_id != first.to_string() {
+                let open = current.is_open();
+                return Err(if open {
+                    Reject::not_found("workflow execution not found")
+                } else {
+                    Reject::closed()
+                });
+            }
+            current
+        }
+        None => runs.named.ok_or_else(|| Reject::no_workflow(&entity.id, input.run))?,
     };
     let mut step = Step::on(entity, run);
     let reply = on_run(&mut step, input, env)?;

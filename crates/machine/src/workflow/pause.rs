@@ -17,11 +17,7 @@ use steadfast_api::v1::history::{
     WorkflowTaskFailedEventAttributes,
 };
 
-fn check_enabled(step: &Step, env: &Env<'_>) -> Result<(), Reject> {
-    if !env.limits.workflow_pause {
-        let name = env.namespace.name();
-        return Err(Reject::Unimplemented(format!("workflow pause is not enabled for namespace: {name}")));
-    }
+fn check_open(step: &Step) -> Result<(), Reject> {
     if step.run.is_open() { Ok(()) } else { Err(Reject::closed()) }
 }
 
@@ -32,7 +28,7 @@ pub fn pause(
     request_id: &str,
     env: &mut Env<'_>,
 ) -> Result<Reply, Reject> {
-    check_enabled(step, env)?;
+    check_open(step)?;
     if let Some(pause) = &step.run.core.pause {
         if !request_id.is_empty() && pause.request_id == request_id {
             return Ok(Reply::Done);
@@ -94,7 +90,7 @@ pub fn unpause(
     request_id: &str,
     env: &mut Env<'_>,
 ) -> Result<Reply, Reject> {
-    check_enabled(step, env)?;
+    check_open(step)?;
     if !step.run.is_paused() {
         return Err(Reject::FailedPrecondition("workflow is not paused.".into()));
     }

@@ -35,7 +35,7 @@ pub fn apply(
     env: &mut Env<'_>,
 ) -> Result<Decision, Reject> {
     let (Some(base), Some(current)) = (runs.named, runs.current) else {
-        return Err(Reject::no_workflow(&entity.id));
+        return Err(Reject::no_workflow(&entity.id, None));
     };
     if reset.request_id.is_empty() {
         return Err(Reject::invalid("RequestId is not set on request."));

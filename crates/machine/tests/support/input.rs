@@ -348,7 +348,6 @@ fn limit(world: &mut World, line: &mut Line) -> Result<String, String> {
             "updates_total" => limits.updates_total = number as i64,
             "blob_bytes" => limits.blob_bytes = number,
             "memo_bytes" => limits.memo_bytes = number,
-            "workflow_pause" => limits.workflow_pause = number != 0,
             _ => return Err(format!("no limit {name} here")),
         }
     }

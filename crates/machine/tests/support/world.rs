@@ -30,9 +30,15 @@ pub const START: Time = Time(1_767_225_600_000_000_000);
 /// The namespaces of the world; ids of entities in another than the first are written `other:w`.
 const NAMESPACES: [(&str, Uuid); 2] = [("default", Uuid::from_u128(1)), ("other", Uuid::from_u128(2))];
 
-struct Seeded {
+pub struct Seeded {
     state: u64,
     order: i64,
+}
+
+impl Seeded {
+    pub fn new() -> Seeded {
+        Seeded { state: 1, order: 0 }
+    }
 }
 
 impl Ids for Seeded {
@@ -51,7 +57,7 @@ impl Ids for Seeded {
 }
 
 /// A namespace with the rules that the scenario made.
-struct Fixed<'a>(usize, &'a [Rule]);
+pub struct Fixed<'a>(pub usize, pub &'a [Rule]);
 
 /// Pauses activities of this type from this attempt on.
 pub struct Rule {
@@ -119,7 +125,7 @@ impl World {
             now: START,
             limits: Limits::default(),
             rules: Vec::new(),
-            ids: Seeded { state: 1, order: 0 },
+            ids: Seeded::new(),
             entities: BTreeMap::new(),
             history: HashMap::new(),
             starts: HashSet::new(),

@@ -1,6 +1,7 @@
 //! The start of a standalone activity.
 
 use super::Context;
+use super::activity_execution_operations::at_most;
 use crate::check;
 use steadfast_api::v1::workflowservice::StartActivityExecutionRequest;
 use steadfast_machine::standalone_activity::Start;
@@ -14,32 +15,30 @@ pub fn start_activity(
 ) -> Result<(String, Start), Reject> {
     let limits = context.limits;
     let id = std::mem::take(&mut request.activity_id);
+    let task_queue = check::user_queue(request.task_queue.as_ref(), limits)?.name.clone();
     if id.is_empty() {
         return Err(Reject::invalid("activityId is not set"));
-    }
-    if id.len() > limits.id_bytes {
-        return Err(Reject::invalid("activityID exceeds length limit"));
     }
     let activity_type = request.activity_type.take().unwrap_or_default().name;
     if activity_type.is_empty() {
         return Err(Reject::invalid("activityType is not set"));
     }
-    if activity_type.len() > limits.id_bytes {
-        return Err(Reject::invalid("activityType exceeds length limit"));
-    }
-    let task_queue = check::user_queue(request.task_queue.as_ref(), limits)?.name.clone();
     let mut retry_policy = request.retry_policy.take().unwrap_or_default();
     check::retry_policy(&mut retry_policy)?;
+    at_most("activityId", &id, limits)?;
+    at_most("activityType", &activity_type, limits)?;
     check::priority(request.priority.as_ref(), limits)?;
-    let close = check::timeout("ScheduleToCloseTimeout", request.schedule_to_close_timeout.as_ref())?;
-    let start = check::timeout("ScheduleToStartTimeout", request.schedule_to_start_timeout.as_ref())?;
-    let work = check::timeout("StartToCloseTimeout", request.start_to_close_timeout.as_ref())?;
-    let heartbeat = check::timeout("HeartbeatTimeout", request.heartbeat_timeout.as_ref())?;
-    let start_delay = check::timeout("StartDelay", request.start_delay.as_ref())?;
+    let close = timeout("ScheduleToCloseTimeout", request.schedule_to_close_timeout.as_ref())?;
+    let start = timeout("ScheduleToStartTimeout", request.schedule_to_start_timeout.as_ref())?;
+    let work = timeout("StartToCloseTimeout", request.start_to_close_timeout.as_ref())?;
+    let heartbeat = timeout("HeartbeatTimeout", request.heartbeat_timeout.as_ref())?;
     let (schedule_to_close, schedule_to_start, start_to_close, heartbeat) =
         activity::normalise(close, start, work, heartbeat, 0).ok_or_else(|| {
-            Reject::invalid("a valid StartToClose or ScheduleToCloseTimeout is not set on request")
+            Reject::invalid(format!(
+                "a valid StartToClose or ScheduleToCloseTimeout is not set on ScheduleActivityTaskCommand. ActivityId={id} ActivityType={activity_type}"
+            ))
         })?;
+    let start_delay = timeout("StartDelay", request.start_delay.as_ref())?;
     check::blob(request.input.as_ref(), limits)?;
     if !request.completion_callbacks.is_empty() {
         return Err(Reject::invalid("completion callbacks are not enabled for standalone activities"));
@@ -70,4 +69,8 @@ pub fn start_activity(
         links: request.links,
     };
     Ok((id, start))
+}
+
+fn timeout(what: &str, given: Option<&prost_types::Duration>) -> Result<i64, Reject> {
+    duration::nanos(given).map_err(|why| Reject::invalid(format!("invalid {what}: {why}")))
 }

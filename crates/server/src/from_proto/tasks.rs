@@ -114,7 +114,7 @@ impl ActivityAddress {
         Ok(ActivityAddress {
             id: if standalone { activity_id.clone() } else { workflow_id },
             standalone,
-            run: check::run_id(run_id)?,
+            run: check::run_id(run_id).map_err(|_| Reject::invalid("RunId is not valid UUID."))?,
             activity: ActivityRef::Id(activity_id),
         })
     }

@@ -2,10 +2,11 @@
 
 use super::visibility;
 use crate::call::Call;
+use crate::from_proto::activity_execution_operations::{at_most, named_activity};
 use crate::frontend::{Frontend, unexpected};
 use crate::limits::{LONGEST_WAIT, TAIL};
 use crate::status::Refusal;
-use crate::{check, from_proto, to_proto};
+use crate::{from_proto, to_proto};
 use bytes::Bytes;
 use std::sync::Arc;
 use steadfast_api::v1::workflowservice::*;
@@ -27,10 +28,7 @@ fn named(
     run_id: &str,
 ) -> Result<(Arc<NamespaceState>, EntityKey, Option<Uuid>), Refusal> {
     let namespace = frontend.namespace(namespace)?;
-    if activity_id.is_empty() {
-        return Err(Reject::invalid("ActivityId is not set on request.").into());
-    }
-    let run = check::run_id(run_id)?;
+    let run = named_activity(activity_id, run_id, &frontend.limits)?;
     let key = key(&namespace, activity_id);
     Ok((namespace, key, run))
 }
@@ -73,7 +71,7 @@ pub async fn describe_activity_execution(
         frontend.engine.describe_activity(key, run).await?
     } else {
         if run.is_none() {
-            return Err(Reject::invalid("RunId is required with a long poll token.").into());
+            return Err(Reject::invalid("run id is required when long poll token is provided").into());
         }
         let seen = seen(&request.long_poll_token)?;
         let _waiting = frontend.long_call(namespace.id, &call)?;
@@ -111,7 +109,8 @@ pub async fn request_cancel_activity_execution(
     request: RequestCancelActivityExecutionRequest,
 ) -> Result<RequestCancelActivityExecutionResponse, Refusal> {
     let (_, key, run) = named(frontend, &request.namespace, &request.activity_id, &request.run_id)?;
-    check::request_id(&request.request_id, &frontend.limits)?;
+    at_most("request ID", &request.request_id, &frontend.limits)?;
+    at_most("identity", &request.identity, &frontend.limits)?;
     let what = What::RequestCancel {
         identity: request.identity,
         request_id: request.request_id,
@@ -127,7 +126,8 @@ pub async fn terminate_activity_execution(
     request: TerminateActivityExecutionRequest,
 ) -> Result<TerminateActivityExecutionResponse, Refusal> {
     let (_, key, run) = named(frontend, &request.namespace, &request.activity_id, &request.run_id)?;
-    check::request_id(&request.request_id, &frontend.limits)?;
+    at_most("request ID", &request.request_id, &frontend.limits)?;
+    at_most("identity", &request.identity, &frontend.limits)?;
     let what = What::Terminate {
         identity: request.identity,
         request_id: request.request_id,

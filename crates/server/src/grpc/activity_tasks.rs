@@ -55,7 +55,7 @@ fn by_token(
     token: &Bytes,
     named: &str,
 ) -> Result<(Arc<NamespaceState>, ActivityAddress), Refusal> {
-    let token = frontend.tokens.open_activity_task(token).map_err(|_| bad_token())?;
+    let token = frontend.tokens.open_activity_task(token).map_err(|_| bad_token(token))?;
     let namespace = frontend.token_namespace(&token.namespace, named)?;
     Ok((namespace, ActivityAddress::from(&token)))
 }

@@ -6,9 +6,9 @@ use crate::from_proto;
 use crate::frontend::{Frontend, unexpected};
 use crate::status::Refusal;
 use steadfast_api::v1::workflowservice::*;
-use steadfast_machine::Reply;
 use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::reply::WorkflowReply;
+use steadfast_machine::{Reject, Reply};
 
 pub async fn signal_workflow_execution(
     frontend: &Frontend,
@@ -98,6 +98,10 @@ pub async fn pause_workflow_execution(
     request: PauseWorkflowExecutionRequest,
 ) -> Result<PauseWorkflowExecutionResponse, Refusal> {
     let namespace = frontend.namespace(&request.namespace)?;
+    if !frontend.limits.workflow_pause {
+        let text = format!("workflow pause is not enabled for namespace: {}", namespace.name);
+        return Err(Reject::Unimplemented(text).into());
+    }
     check::new_workflow_id(&request.workflow_id, &frontend.limits)?;
     let what =
         What::Pause { identity: request.identity, reason: request.reason, request_id: request.request_id };

@@ -2,9 +2,9 @@
 
 use super::table::service;
 use super::{
-    activity_executions, activity_operations, activity_tasks, cluster, describe, history, namespaces,
-    nexus_tasks, query_update, search_attributes, signal, start, task_queues, visibility, workers,
-    workflow_rules, workflow_tasks,
+    activity_execution_operations, activity_executions, activity_operations, activity_tasks, cluster,
+    describe, history, namespaces, nexus_tasks, query_update, search_attributes, signal, start, task_queues,
+    visibility, workers, workflow_rules, workflow_tasks,
 };
 use crate::frontend::Frontend;
 use std::sync::Arc;
@@ -132,10 +132,10 @@ service! {
     request_cancel_nexus_operation_execution(RequestCancelNexusOperationExecutionRequest) -> RequestCancelNexusOperationExecutionResponse;
     terminate_activity_execution(TerminateActivityExecutionRequest) -> TerminateActivityExecutionResponse = activity_executions::terminate_activity_execution;
     delete_activity_execution(DeleteActivityExecutionRequest) -> DeleteActivityExecutionResponse = activity_executions::delete_activity_execution;
-    pause_activity_execution(PauseActivityExecutionRequest) -> PauseActivityExecutionResponse;
-    reset_activity_execution(ResetActivityExecutionRequest) -> ResetActivityExecutionResponse;
-    unpause_activity_execution(UnpauseActivityExecutionRequest) -> UnpauseActivityExecutionResponse;
-    update_activity_execution_options(UpdateActivityExecutionOptionsRequest) -> UpdateActivityExecutionOptionsResponse;
+    pause_activity_execution(PauseActivityExecutionRequest) -> PauseActivityExecutionResponse = activity_execution_operations::pause_activity_execution;
+    reset_activity_execution(ResetActivityExecutionRequest) -> ResetActivityExecutionResponse = activity_execution_operations::reset_activity_execution;
+    unpause_activity_execution(UnpauseActivityExecutionRequest) -> UnpauseActivityExecutionResponse = activity_execution_operations::unpause_activity_execution;
+    update_activity_execution_options(UpdateActivityExecutionOptionsRequest) -> UpdateActivityExecutionOptionsResponse = activity_execution_operations::update_activity_execution_options;
     terminate_nexus_operation_execution(TerminateNexusOperationExecutionRequest) -> TerminateNexusOperationExecutionResponse;
     delete_nexus_operation_execution(DeleteNexusOperationExecutionRequest) -> DeleteNexusOperationExecutionResponse;
     poll_workflow_execution_time_skipping(PollWorkflowExecutionTimeSkippingRequest) -> PollWorkflowExecutionTimeSkippingResponse;

@@ -4,6 +4,7 @@ use crate::call::Call;
 use crate::frontend::{Frontend, unexpected};
 use crate::status::Refusal;
 use crate::{check, from_proto, to_proto};
+use bytes::Bytes;
 use std::sync::Arc;
 use steadfast_api::v1::deployment::WorkerDeploymentOptions;
 use steadfast_api::v1::enums::{QueryResultType, TaskQueueKind};
@@ -75,7 +76,10 @@ pub async fn respond_workflow_task_completed(
     _: Call,
     request: RespondWorkflowTaskCompletedRequest,
 ) -> Result<RespondWorkflowTaskCompletedResponse, Refusal> {
-    let token = frontend.tokens.open_workflow_task(&request.task_token).map_err(|_| bad_token())?;
+    let token = frontend
+        .tokens
+        .open_workflow_task(&request.task_token)
+        .map_err(|_| bad_token(&request.task_token))?;
     let namespace = frontend.token_namespace(&token.namespace, &request.namespace)?;
     let input = from_proto::complete_workflow_task(&token, request, &frontend.context(&namespace))?;
     let (new_task, started, reset_history_event_id) = match frontend.apply(namespace.id, input).await? {
@@ -114,7 +118,10 @@ pub async fn respond_workflow_task_failed(
     _: Call,
     request: RespondWorkflowTaskFailedRequest,
 ) -> Result<RespondWorkflowTaskFailedResponse, Refusal> {
-    let token = frontend.tokens.open_workflow_task(&request.task_token).map_err(|_| bad_token())?;
+    let token = frontend
+        .tokens
+        .open_workflow_task(&request.task_token)
+        .map_err(|_| bad_token(&request.task_token))?;
     let namespace = frontend.token_namespace(&token.namespace, &request.namespace)?;
     let input = from_proto::fail_workflow_task(&token, request, &frontend.context(&namespace))?;
     frontend.apply(namespace.id, input).await?;
@@ -126,7 +133,8 @@ pub async fn respond_query_task_completed(
     _: Call,
     request: RespondQueryTaskCompletedRequest,
 ) -> Result<RespondQueryTaskCompletedResponse, Refusal> {
-    let token = frontend.tokens.open_query_task(&request.task_token).map_err(|_| bad_token())?;
+    let token =
+        frontend.tokens.open_query_task(&request.task_token).map_err(|_| bad_token(&request.task_token))?;
     frontend.token_namespace(&token.namespace, &request.namespace)?;
     let result = if check::blob(request.query_result.as_ref(), &frontend.limits).is_err() {
         WorkflowQueryResult {
@@ -158,6 +166,8 @@ pub async fn reset_sticky_task_queue(
     Ok(ResetStickyTaskQueueResponse::default())
 }
 
-pub fn bad_token() -> Reject {
-    Reject::invalid("Error deserializing task token.")
+/// Why a task token cannot be opened.
+pub fn bad_token(token: &Bytes) -> Reject {
+    let is_set = !token.is_empty();
+    Reject::invalid(if is_set { "Error deserializing task token." } else { "Task token not set on request." })
 }

@@ -14,7 +14,7 @@ use steadfast_api::v1::enums::{
 use steadfast_api::v1::workflowservice::{
     DescribeActivityExecutionRequest, DescribeActivityExecutionResponse,
 };
-use steadfast_machine::standalone_activity::Run;
+use steadfast_machine::standalone_activity::{Phase, Run};
 use steadfast_machine::{RunKey, Time, duration};
 use steadfast_query::Schema;
 use steadfast_storage::VisibilityRow;
@@ -73,7 +73,7 @@ fn run_state(run: &Run) -> State {
 
 fn info(run: &Run, request: &DescribeActivityExecutionRequest, schema: &dyn Schema) -> ActivityExecutionInfo {
     let (core, row) = (&run.core, run.activity());
-    let backing_off = run.is_open() && row.started_time == 0 && row.attempt > 1 && row.queued.is_none();
+    let backing_off = run.phase() == Phase::Scheduled && row.attempt > 1 && row.queued.is_none();
     let close = Time(core.close_time).if_set();
     ActivityExecutionInfo {
         activity_id: row.activity_id.clone(),

@@ -3,7 +3,7 @@
 
 use crate::client::{Client, text};
 use crate::plan::Plan;
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use steadfast_api::v1::history::history_event::Attributes as Event;
@@ -103,7 +103,15 @@ async fn drive(client: &Client, plan: Plan, id: &str, random: &mut fastrand::Rng
             entry.signals.push(mark);
         }
     } else {
-        entry.run = client.start(plan.name(), id).await?;
+        entry.run = match client.start(plan.name(), id).await {
+            Ok(run) => run,
+            // A try whose reply was lost has started it, and it has gone on as a new run, which knows nothing of the
+            // request id: so it is in the reference, too.
+            Err(status) if status.code() == Code::AlreadyExists && plan == Plan::Chain => {
+                first_of_chain(client, id).await?
+            }
+            Err(status) => return Err(status.into()),
+        };
     }
     match plan {
         Plan::Signals => {
@@ -136,6 +144,15 @@ async fn drive(client: &Client, plan: Plan, id: &str, random: &mut fastrand::Rng
             return Ok(entry);
         };
         run = continued.new_execution_run_id;
+    }
+}
+
+/// The first run of a workflow that has gone on as a new one.
+async fn first_of_chain(client: &Client, id: &str) -> Result<String> {
+    let events = client.history(id, "").await?;
+    match events.into_iter().next().and_then(|event| event.attributes) {
+        Some(Event::WorkflowExecutionStartedEventAttributes(started)) => Ok(started.first_execution_run_id),
+        other => bail!("the history of {id} begins with {other:?}"),
     }
 }
 

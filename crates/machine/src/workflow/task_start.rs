@@ -48,8 +48,10 @@ pub fn begin(step: &mut Step, start: &StartWorkflowTask, env: &mut Env<'_>) -> W
     }
     let queued = row.queued.take();
     step.unqueue(queued.as_ref(), QueueType::Workflow);
-    // A speculative task that is forgotten leaves its event ids to the next one: its time must tell them apart.
-    row.started_time = step.now(env).0.max(step.run.volatile.forgotten_task_started + 1);
+    // A speculative task that is forgotten leaves its event ids to the next one: its time must tell them apart. And its
+    // scheduling is no event yet, by which a clock that was set back since would be held.
+    let earliest = row.scheduled_time.max(step.run.volatile.forgotten_task_started + 1);
+    row.started_time = step.now(env).0.max(earliest);
     row.start_deadline = 0;
     row.request_id = start.request_id.clone();
     row.identity = start.identity.clone();

@@ -144,7 +144,8 @@ async fn advance(engine: &Engine, now: Time) {
                 set.horizon = *last;
             }
             for (time, key) in read {
-                if !set.of_run.contains_key(&key) {
+                let lost = is_planted(Planted::OverdueAlarmLost) && time < now;
+                if !lost && !set.of_run.contains_key(&key) {
                     set.put(&key, Some(time), true);
                 }
             }

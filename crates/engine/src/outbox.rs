@@ -13,7 +13,7 @@ use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::message::{Body, Content, Delivered, Envelope};
 use steadfast_machine::workflow::reply::WorkflowReply;
 use steadfast_machine::{EntityKey, Message, Reject, Reply, RunKey};
-use steadfast_storage::Commit;
+use steadfast_storage::{Commit, Outcome};
 use uuid::Uuid;
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -51,6 +51,9 @@ impl Outbox {
 
 /// Takes up what an earlier process left.
 pub async fn restore(engine: Engine) {
+    if is_planted(Planted::OutboxNotRestored) {
+        return;
+    }
     let mut after = None;
     loop {
         match engine.inner.store.messages(after.as_ref(), PAGE).await {
@@ -123,15 +126,24 @@ impl Engine {
         }
     }
 
+    /// Takes the row of a message out whose sender cannot do it, as often as it takes; what is left after a restart is
+    /// delivered, and comes here, once more.
     async fn discard(&self, message: &Message) {
         let shard = message.from.entity.shard(self.inner.store.shards());
-        let commit = Commit {
-            shard,
-            epoch: self.inner.epochs[shard as usize],
-            messages_done: vec![(message.from.clone(), message.sequence)],
-            ..Commit::default()
-        };
-        self.inner.store.commit(commit).await;
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            let commit = Commit {
+                shard,
+                epoch: self.inner.epochs[shard as usize],
+                messages_done: vec![(message.from.clone(), message.sequence)],
+                ..Commit::default()
+            };
+            match self.inner.store.commit(commit).await {
+                Outcome::Done | Outcome::Fenced => return,
+                Outcome::NotWritten(_) | Outcome::Unknown(_) => tokio::time::sleep(backoff).await,
+            }
+            backoff = (backoff * 2).min(LONGEST_WHEN_AWAY);
+        }
     }
 }
 

@@ -495,7 +495,8 @@ impl Engine {
 
     /// A commit that may have been written: what it would have set going is looked up in storage.
     fn recover(&self, key: &EntityKey, turn: &Turn) {
-        for task in turn.transaction.tasks_added.values() {
+        let tasks = turn.transaction.tasks_added.values().filter(|_| !is_planted(Planted::TaskForgotten));
+        for task in tasks {
             self.inner.matching.restore(&task.key.queue, 1);
         }
         for id in turn.transaction.runs.keys() {

@@ -152,7 +152,8 @@ impl Changed {
             rows,
             history: (!self.batches.is_empty())
                 .then(|| HistoryChunk { branch: run.branch(), batches: self.batches.clone() }),
-            visibility: self.visibility.then(|| visibility::row(run, schema)),
+            visibility: (self.visibility && (run.is_open() || !is_planted(Planted::ListNotTold)))
+                .then(|| visibility::row(run, schema)),
         }
     }
 

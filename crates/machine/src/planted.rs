@@ -3,6 +3,7 @@
 //! Without the feature `planted`, which only the simulator's tests switch on, the question is a constant and nothing of
 //! it is left in the program. With it a bug is planted for one thread: a simulation runs on one.
 
+/// Each is written as what goes wrong; what a user loses by it is what the simulator has to notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planted {
     /// Replies leave before their commit is durable.
@@ -11,9 +12,10 @@ pub enum Planted {
     RefuseBeforeCommit,
     /// A commit does not arm its run's alarm.
     AlarmNotArmed,
-    /// An alarm that could not be handled is not tried again. Not in `ALL`: 250 seeds did not find it, as memory reads
-    /// alarms again within a minute.
+    /// An alarm that could not be handled is not tried again.
     AlarmNotRetried,
+    /// A process that takes over does not see alarms that came due while nobody served.
+    OverdueAlarmLost,
     /// An activity task goes back to its queue although it was started, and may be started again.
     DispatchTwice,
     /// A commit under an old epoch is written.
@@ -28,18 +30,46 @@ pub enum Planted {
     MemoryKept,
     /// A repeated signal counts as a new one.
     SignalTwice,
-    /// After such a commit a queue does not look again at what it has passed. Not in `ALL`: 250 seeds did not find it.
+    /// A signal of another workflow that is delivered once more counts as a new one.
+    MessageTwice,
+    /// After a commit of which nobody knows whether it was written, a queue does not look again at what it has passed.
     BacklogPassedOver,
+    /// After such a commit nobody looks for its tasks.
+    TaskForgotten,
     /// Messages to other runs are not sent.
     MessageDropped,
+    /// A process that takes over does not send the messages that are left.
+    OutboxNotRestored,
+    /// A start that is repeated is a new one.
+    RequestIdForgotten,
+    /// A workflow in whose place another is started goes on.
+    ReplacedRunKept,
+    /// An update that was accepted is sent to a worker once more when its caller repeats it.
+    UpdateAcceptedTwice,
+    /// A task that waits in a sticky queue waits for ever.
+    StickyTimeoutLost,
+    /// The attempts of an activity do not time out.
+    ActivityTimeoutLost,
+    /// A worker that was given up ends a later attempt than its own.
+    StaleAttemptEnds,
+    /// A parent is not told that its child closed.
+    CloseNoticeLost,
+    /// Children are not told that their parent closed.
+    ParentCloseLost,
+    /// A history goes with its run, although another shares it.
+    BranchFreedEarly,
+    /// Lists and counts are not told that a run closed.
+    ListNotTold,
 }
 
 impl Planted {
-    /// Those that the simulator has to find.
-    pub const ALL: [Planted; 11] = [
+    /// The simulator has to find each of them.
+    pub const ALL: [Planted; 27] = [
         Planted::AcknowledgeBeforeCommit,
         Planted::RefuseBeforeCommit,
         Planted::AlarmNotArmed,
+        Planted::AlarmNotRetried,
+        Planted::OverdueAlarmLost,
         Planted::DispatchTwice,
         Planted::EpochNotChecked,
         Planted::BufferLost,
@@ -47,7 +77,21 @@ impl Planted {
         Planted::TimerEarly,
         Planted::MemoryKept,
         Planted::SignalTwice,
+        Planted::MessageTwice,
+        Planted::BacklogPassedOver,
+        Planted::TaskForgotten,
         Planted::MessageDropped,
+        Planted::OutboxNotRestored,
+        Planted::RequestIdForgotten,
+        Planted::ReplacedRunKept,
+        Planted::UpdateAcceptedTwice,
+        Planted::StickyTimeoutLost,
+        Planted::ActivityTimeoutLost,
+        Planted::StaleAttemptEnds,
+        Planted::CloseNoticeLost,
+        Planted::ParentCloseLost,
+        Planted::BranchFreedEarly,
+        Planted::ListNotTold,
     ];
 }
 

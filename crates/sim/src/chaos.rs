@@ -24,12 +24,38 @@ pub async fn run(world: &World, mut random: Random) {
         } else if random.percent(30) {
             world.kill_outdated().await;
         }
+        if random.percent(knobs.storms) {
+            storm(world, &mut random).await;
+        }
         if random.percent(knobs.jumps) {
             let seconds = *random.pick(&[-30, -5, -1, 1, 10, 60, 3600]);
             world.board.note(format_args!("the clock is set by {seconds} s"));
+            world.board.saw("the clock is set");
             world.board.clock.jump(seconds * SECOND);
         }
     }
+}
+
+/// For some seconds all calls of one sort fail.
+async fn storm(world: &World, random: &mut Random) {
+    let all = 1_000_000;
+    let (name, rates) = match random.below(4) {
+        0 => ("the disk is full", Rates { not_written: all, ..Rates::default() }),
+        1 => ("the disk is away", Rates { not_written: all, unavailable: all, ..Rates::default() }),
+        2 => ("no write is answered", Rates { unknown_written: all, ..Rates::default() }),
+        _ => {
+            let half = all / 2;
+            (
+                "no write is known",
+                Rates { unknown_written: half, unknown_not_written: half, ..Rates::default() },
+            )
+        }
+    };
+    world.board.note(format_args!("{name}"));
+    world.board.saw("a storm");
+    world.disk.set_rates(rates);
+    tokio::time::sleep(random.millis(500, 8_000)).await;
+    world.disk.set_rates(world.knobs.rates);
 }
 
 /// A process that lost a shard is of no use for it any more: whoever watches it starts another.
@@ -48,7 +74,8 @@ pub async fn heal(world: &World) {
     // A shard may be lost without anybody having noticed it yet, as the next commit would be the first.
     let shards = world.disk.audit().epochs.clone();
     world.board.note(format_args!("healed at the epochs {shards:?}"));
-    if world.knobs.rates.fenced > 0 || world.knobs.takeovers > 0 {
+    // Only then, as a restart mends what should not have gone wrong.
+    if world.serving().is_none_or(|process| !process.life.owns_all(&world.disk)) {
         world.crash().await;
         world.boot().await;
     }

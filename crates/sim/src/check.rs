@@ -1,8 +1,10 @@
 //! What has to hold when everything has come to its end.
 
+use crate::board::Board;
 use crate::worker::count_result;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
+use steadfast_api::v1::enums::TimeoutType;
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_api::v1::history::history_event::Attributes as Event;
 use steadfast_machine::workflow::state::Run;
@@ -49,7 +51,7 @@ pub fn all(world: &World) {
     for key in runs {
         if let Some(run) = world.disk.run(&key) {
             let history = world.disk.history(&run);
-            if let Err(wrong) = one_history(&run, &history) {
+            if let Err(wrong) = one_history(&world.board, &run, &history) {
                 world.board.violation(format!("{key}: {wrong}"));
             }
             histories.insert(key, (run, history));
@@ -62,11 +64,15 @@ fn acknowledged(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEve
     let ledger = world.ledger();
     let broken = |what: String| world.board.violation(what);
     for (request_id, (entity, run)) in &ledger.starts {
+        if world.is_rough(&entity.id) {
+            continue;
+        }
         let of_entity = histories.iter().filter(|(key, _)| key.entity == *entity);
         let made: Vec<(usize, &RunKey)> = of_entity
             .enumerate()
             .filter(|(_, (_, (run, _)))| {
-                run.start.request_id == *request_id && run.start.continued_from.is_empty()
+                let own = run.start.continued_from.is_empty() && run.core.ancestry.is_empty();
+                run.start.request_id == *request_id && own
             })
             .map(|(place, (key, _))| (place, key))
             .collect();
@@ -92,7 +98,7 @@ fn acknowledged(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEve
             }
             total += count;
         }
-        if *acknowledged && total == 0 {
+        if *acknowledged && total == 0 && !world.is_rough(&entity.id) {
             broken(format!("{}: {name} was acknowledged, and is in no history", entity.id));
         }
     }
@@ -103,14 +109,16 @@ fn acknowledged(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEve
                 _ => false,
             })
         });
-        if count > 1 || (*acknowledged && count == 0) {
+        let lost = *acknowledged && count == 0 && !ledger.deleted.contains(key);
+        if count > 1 || lost {
             broken(format!("{key}: {name} is {count} times in its history, acknowledged: {acknowledged}"));
         }
     }
     for (result, (key, acknowledged)) in &ledger.results {
         let count =
             histories.get(key).map_or(0, |(_, history)| count_result(history.iter().cloned(), result));
-        if count > 1 || (*acknowledged && count == 0) {
+        let lost = *acknowledged && count == 0 && !ledger.deleted.contains(key);
+        if count > 1 || lost {
             broken(format!("{key}: {result} is {count} times in its history, acknowledged: {acknowledged}"));
         }
     }
@@ -129,7 +137,7 @@ fn acknowledged(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEve
     }
     external_signals(world, histories);
     for key in &ledger.closed {
-        if histories.get(key).is_none_or(|(run, _)| run.is_open()) {
+        if histories.get(key).is_none_or(|(run, _)| run.is_open()) && !ledger.deleted.contains(key) {
             broken(format!("{key}: it was told to be closed, and is not"));
         }
     }
@@ -149,7 +157,13 @@ fn external_signals(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<Histor
                 world.board.violation(format!("{key}: event {} is about nothing", event.event_id));
                 continue;
             };
-            let arrived: usize = histories
+            let to = sent.workflow_execution.as_ref().map_or("", |target| &target.workflow_id);
+            // An operator may have sent it again, or removed it.
+            if world.is_rough(&key.entity.id) || world.is_rough(to) {
+                continue;
+            }
+            // One that is sent again because its answer was lost may find another run than before; none finds it twice.
+            let arrived = histories
                 .values()
                 .map(|(_, history)| {
                     count(history, |event| match event {
@@ -159,7 +173,8 @@ fn external_signals(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<Histor
                         _ => false,
                     })
                 })
-                .sum();
+                .max()
+                .unwrap_or(0);
             if arrived != 1 {
                 world.board.violation(format!("{key}: {} arrived {arrived} times", sent.signal_name));
             }
@@ -175,15 +190,29 @@ fn time(event: &HistoryEvent) -> Time {
     event.event_time.as_ref().map_or(Time(0), Time::from_timestamp)
 }
 
+fn saw(board: &Board, event: &HistoryEvent) {
+    match &event.attributes {
+        Some(Event::WorkflowExecutionContinuedAsNewEventAttributes(_)) => board.saw("a run continues as new"),
+        Some(Event::WorkflowTaskTimedOutEventAttributes(end))
+            if end.timeout_type == TimeoutType::ScheduleToStart as i32 =>
+        {
+            board.saw("a sticky task times out");
+        }
+        _ => {}
+    }
+}
+
 /// The grammar of one history, and that what its events leave pending is what the rows say.
-fn one_history(run: &Run, history: &[HistoryEvent]) -> Result<(), String> {
+fn one_history(board: &Board, run: &Run, history: &[HistoryEvent]) -> Result<(), String> {
     let mut timers: BTreeMap<i64, (String, Time)> = BTreeMap::new();
     let mut activities: BTreeSet<i64> = BTreeSet::new();
     let mut scheduled: Option<i64> = None;
     let mut started: Option<i64> = None;
     let mut closed = false;
+    let (mut accepted, mut completed) = (BTreeSet::new(), BTreeSet::new());
     for (place, event) in history.iter().enumerate() {
         let id = event.event_id;
+        saw(board, event);
         if id != place as i64 + 1 {
             return Err(format!("event {id} is at place {}", place + 1));
         }
@@ -253,6 +282,17 @@ fn one_history(run: &Run, history: &[HistoryEvent]) -> Result<(), String> {
             }
             Event::ActivityTaskCanceledEventAttributes(end) => {
                 ended(&mut activities, id, end.scheduled_event_id)?
+            }
+            Event::WorkflowExecutionUpdateAcceptedEventAttributes(update) => {
+                if !accepted.insert(update.protocol_instance_id.clone()) {
+                    return Err(format!("event {id} accepts {} once more", update.protocol_instance_id));
+                }
+            }
+            Event::WorkflowExecutionUpdateCompletedEventAttributes(update) => {
+                let update = update.meta.as_ref().map_or("", |meta| &meta.update_id);
+                if !completed.insert(update.to_owned()) {
+                    return Err(format!("event {id} completes {update} once more"));
+                }
             }
             Event::WorkflowExecutionCompletedEventAttributes(_)
             | Event::WorkflowExecutionFailedEventAttributes(_)

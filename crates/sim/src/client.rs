@@ -6,8 +6,9 @@ use crate::worker;
 use crate::world::{Phase, QUEUE, World, deadline};
 use prost::Message as _;
 use std::sync::Arc;
+use std::time::Duration;
 use steadfast_api::v1::common::{Payload, Payloads};
-use steadfast_api::v1::enums::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy};
+use steadfast_api::v1::enums::{EventType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy};
 use steadfast_api::v1::history::History;
 use steadfast_api::v1::query::WorkflowQuery;
 use steadfast_api::v1::update;
@@ -31,8 +32,16 @@ pub async fn run(world: Arc<World>, mut random: Random) {
     while world.phase() <= Phase::Calm && !world.board.is_broken() {
         let longest = *random.pick(&[100, 1_000, 6_000]);
         tokio::time::sleep(random.millis(0, longest)).await;
-        let workflow = format!("w{}", random.below(world.knobs.workflow_ids));
+        let rough = world.knobs.rough && random.percent(25);
+        let workflow = match rough {
+            true => format!("rough-{}", random.below(2)),
+            false => format!("w{}", random.below(world.knobs.workflow_ids)),
+        };
         let key = world.key(&workflow);
+        if rough && random.percent(30) {
+            operate(&world, &mut random, &key).await;
+            continue;
+        }
         if random.percent(25) {
             // At the same moment: the engine decides both in one turn.
             let mut other = random.fork();
@@ -55,6 +64,46 @@ async fn one(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
         88..96 => read(world, random, key).await,
         _ => compare(world, random, key).await,
     }
+}
+
+/// What operators do: a run goes back to an earlier point of its history, or is deleted.
+async fn operate(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
+    let runs = world.disk.runs_of(key);
+    if runs.is_empty() {
+        return;
+    }
+    let run = random.pick(&runs).clone();
+    if random.percent(30) {
+        world.ledger().deleted.insert(key.run(run.id));
+        let answer = insist(world, random, key, Input::run(run.id, What::Delete)).await;
+        world.board.saw("a run is deleted");
+        return world.board.note(format_args!("{} delete {}: {}", key.id, run.id, brief(&answer)));
+    }
+    let points: Vec<i64> = world
+        .disk
+        .history(&run)
+        .iter()
+        .filter(|event| event.event_type == EventType::WorkflowTaskCompleted as i32)
+        .map(|event| event.event_id)
+        .collect();
+    if points.is_empty() {
+        return;
+    }
+    let reset = Reset {
+        request_id: world.name("reset-"),
+        reason: "once more".into(),
+        identity: "client".into(),
+        finish_event_id: *random.pick(&points),
+        ..Reset::default()
+    };
+    let input = Input::run(run.id, What::Reset(Box::new(reset)));
+    let patience = world.patience(random);
+    let target = key.clone();
+    let answer = world.call(random, patience, async |engine| engine.apply(target, input).await).await;
+    if let Some(Ok(_)) = answer {
+        world.board.saw("a run is reset");
+    }
+    world.board.note(format_args!("{} reset {}: {}", key.id, run.id, brief(&answer)));
 }
 
 fn a_start(world: &World, random: &mut Random, key: &EntityKey) -> Start {
@@ -106,7 +155,7 @@ fn a_signal(world: &World) -> Signal {
 /// Asks until there is an answer, as a client with retries does; gives up after a few times. Now and then asks once
 /// more although it was answered.
 async fn insist(
-    world: &World,
+    world: &Arc<World>,
     random: &mut Random,
     key: &EntityKey,
     input: Input,
@@ -115,11 +164,23 @@ async fn insist(
     for _ in 0..4 {
         let patience = world.patience(random);
         let (key, input) = (key.clone(), input.clone());
-        answer = world.call(random, patience, async |engine| engine.apply(key, input).await).await;
+        let late = if random.percent(world.knobs.delays) { random.millis(1, 3_000) } else { Duration::ZERO };
+        answer = world
+            .call(random, patience, async |engine| {
+                if !late.is_zero() {
+                    world.board.saw("a request arrives late");
+                    tokio::time::sleep(late).await;
+                }
+                engine.apply(key, input).await
+            })
+            .await;
         match &answer {
             None | Some(Err(Failure::Unavailable(_))) => tokio::time::sleep(random.millis(10, 2_000)).await,
             Some(_) => break,
         }
+    }
+    if random.percent(world.knobs.delays) {
+        tokio::spawn(echo(world.clone(), random.fork(), key.clone(), input.clone()));
     }
     if random.percent(world.knobs.impatience) {
         tokio::time::sleep(random.millis(0, 500)).await;
@@ -128,6 +189,16 @@ async fn insist(
         world.call(random, patience, async |engine| engine.apply(key, input).await).await;
     }
     answer
+}
+
+/// A copy of a request that was somewhere under way arrives much later.
+async fn echo(world: Arc<World>, mut random: Random, key: EntityKey, input: Input) {
+    tokio::time::sleep(random.millis(100, 30_000)).await;
+    if world.phase() <= Phase::Calm {
+        world.board.saw("a request comes twice");
+        world.board.note(format_args!("{} a request comes once more", key.id));
+        world.call(&mut random, None, async |engine| engine.apply(key, input).await).await;
+    }
 }
 
 async fn start(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
@@ -139,6 +210,7 @@ async fn start(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
     world.board.note(format_args!("{} {request_id}: {}", key.id, brief(&answer)));
     if let Some(Err(Failure::Reject(Reject::AlreadyStarted { run_id, .. }))) = &answer
         && world.disk.run(&key.run(*run_id)).is_none()
+        && !world.is_rough(&key.id)
     {
         world
             .board
@@ -158,12 +230,12 @@ async fn start(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
 
 fn acknowledged_start(world: &World, key: &EntityKey, request_id: &str, run: Uuid) {
     world.ledger().starts.insert(request_id.to_owned(), (key.clone(), Some(run)));
-    if world.disk.run(&key.run(run)).is_none() {
+    if world.disk.run(&key.run(run)).is_none() && !world.is_rough(&key.id) {
         world.board.violation(format!("{}: the start of {run} was acknowledged, and is not stored", key.id));
     }
 }
 
-async fn signal(world: &World, random: &mut Random, key: &EntityKey) {
+async fn signal(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
     let signal = a_signal(world);
     let name = signal.name.clone();
     let run = match world.disk.latest(key) {
@@ -181,7 +253,8 @@ async fn signal(world: &World, random: &mut Random, key: &EntityKey) {
 
 fn acknowledged_signal(world: &World, key: &EntityKey, name: &str) {
     world.ledger().signals.insert(name.to_owned(), (key.clone(), true));
-    if !world.disk.runs_of(key).iter().any(|run| run.signal_ids.contains(name)) {
+    let kept = world.disk.runs_of(key).iter().any(|run| run.signal_ids.contains(name));
+    if !kept && !world.is_rough(&key.id) {
         world.board.violation(format!("{}: {name} was acknowledged, and is not stored", key.id));
     }
 }
@@ -261,6 +334,9 @@ async fn update(world: &World, random: &mut Random, key: &EntityKey) {
     let WorkflowReply::Update(told) = *reply else { return };
     world.board.note(format_args!("{} {id}: stage {}", key.id, told.stage));
     let run_key = key.run(told.run_id);
+    if world.is_rough(&key.id) {
+        return;
+    }
     let row = world.disk.run(&run_key).and_then(|run| run.updates.get(&id).cloned());
     let success = told
         .outcome
@@ -276,7 +352,7 @@ async fn update(world: &World, random: &mut Random, key: &EntityKey) {
     }
 }
 
-async fn terminate(world: &World, random: &mut Random, key: &EntityKey) {
+async fn terminate(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
     let Some(run) = world.disk.latest(key) else { return };
     let request = Terminate { reason: "enough".into(), identity: "client".into(), ..Terminate::default() };
     let answer = insist(world, random, key, Input::run(run.id, What::Terminate(request))).await;
@@ -294,7 +370,7 @@ fn closed(world: &World, key: &EntityKey, run: Uuid) {
     world.ledger().closed.insert(run_key);
 }
 
-async fn cancel(world: &World, random: &mut Random, key: &EntityKey) {
+async fn cancel(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
     let Some(run) = world.disk.latest(key) else { return };
     let request = RequestCancel {
         request_id: world.name("cancel-"),
@@ -305,6 +381,7 @@ async fn cancel(world: &World, random: &mut Random, key: &EntityKey) {
     world.board.note(format_args!("{} cancel {}: {}", key.id, run.id, brief(&answer)));
     let stored = world.disk.run(&key.run(run.id));
     if let Some(Ok(_)) = answer
+        && !world.is_rough(&key.id)
         && stored.is_none_or(|run| run.is_open() && !run.core.cancel_requested)
     {
         world.board.violation(format!("{}: a cancel request was acknowledged, and is not stored", key.id));
@@ -354,6 +431,9 @@ pub async fn compare(world: &World, random: &mut Random, key: &EntityKey) {
     let Ok(held) = held else { return };
     let run_key = key.run(held.id);
     let Some(stored) = world.disk.run(&run_key) else {
+        if world.ledger().deleted.contains(&run_key) {
+            return;
+        }
         return world.board.violation(format!("{run_key}: memory holds a run that is not stored"));
     };
     // A commit may have come in between, or another process: only what is ahead of the store is wrong for sure.

@@ -3,6 +3,7 @@
 use crate::audit::Audit;
 use crate::board::Board;
 use crate::random::Random;
+use crate::simulation::FENCED_FOR_ITS_EPOCH;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -66,6 +67,7 @@ pub struct Disk {
 struct Told {
     faults: SeededFaults,
     told: Arc<Mutex<Option<CommitFault>>>,
+    board: Arc<Board>,
 }
 
 impl Faults for Told {
@@ -76,14 +78,19 @@ impl Faults for Told {
     }
 
     fn unavailable(&mut self, operation: &'static str) -> bool {
-        self.faults.unavailable(operation)
+        let fails = self.faults.unavailable(operation);
+        if fails {
+            self.board.saw("a read fails");
+        }
+        fails
     }
 }
 
 impl Disk {
     pub fn new(shards: u32, board: Arc<Board>, mut random: Random, slowness: Slowness) -> Disk {
         let fault = Arc::new(Mutex::new(None));
-        let faults = Told { faults: SeededFaults::new(random.next()), told: fault.clone() };
+        let faults =
+            Told { faults: SeededFaults::new(random.next()), told: fault.clone(), board: board.clone() };
         Disk {
             faulty: FaultyStore::new(MemoryStore::new(shards, Uuid::from_u128(1)), faults),
             board,
@@ -104,7 +111,7 @@ impl Disk {
         faults.unknown_not_written = rates.unknown_not_written;
         faults.fenced = rates.fenced;
         faults.unavailable = rates.unavailable;
-        self.faulty.set_faults(Told { faults, told: self.fault.clone() });
+        self.faulty.set_faults(Told { faults, told: self.fault.clone(), board: self.board.clone() });
     }
 
     pub fn set_slowness(&self, slowness: Slowness) {
@@ -118,6 +125,11 @@ impl Disk {
 
     pub fn audit(&self) -> MutexGuard<'_, Audit> {
         self.audit.lock().expect("nothing panics while it holds this")
+    }
+
+    /// What is stored, past every fault: for checkers.
+    pub fn stored(&self) -> &MemoryStore {
+        self.faulty.inner()
     }
 
     /// A run as it is stored.
@@ -187,6 +199,16 @@ impl Disk {
             self.fenced.store(true, Ordering::Relaxed);
         }
         self.write_down(&copy, fault, &outcome);
+        match (fault, &outcome) {
+            (None, Outcome::Fenced) => self.board.saw(FENCED_FOR_ITS_EPOCH),
+            (None, _) => {}
+            (Some(CommitFault::UnknownWritten), _) => self.board.saw("a commit is written and nobody knows"),
+            (Some(CommitFault::UnknownNotWritten), _) => {
+                self.board.saw("a commit is not written and nobody knows");
+            }
+            (Some(CommitFault::NotWritten), _) => self.board.saw("a commit is not written"),
+            (Some(CommitFault::Fenced), _) => self.board.saw("a shard is taken away"),
+        }
         let written = match fault {
             None => outcome == Outcome::Done,
             Some(CommitFault::UnknownWritten) => matches!(outcome, Outcome::Unknown(_)),
@@ -259,12 +281,19 @@ impl Disk {
 pub struct Life {
     dead: AtomicBool,
     bell: Notify,
+    /// By shard: the epoch under which a process has taken it.
+    epochs: Mutex<BTreeMap<u32, u64>>,
 }
 
 impl Life {
     pub fn end(&self) {
         self.dead.store(true, Ordering::Relaxed);
         self.bell.notify_waiters();
+    }
+
+    /// Whether all shards are still those of this process.
+    pub fn owns_all(&self, disk: &Disk) -> bool {
+        *self.epochs.lock().expect("nothing panics while it holds this") == disk.audit().epochs
     }
 
     pub fn is_over(&self) -> bool {
@@ -290,6 +319,10 @@ pub struct ProcessStore {
 impl ProcessStore {
     /// A part of a call's time. A process that dies in it never comes back from it.
     async fn pass(&self) {
+        self.pass_or(|| {}).await;
+    }
+
+    async fn pass_or(&self, died: impl FnOnce()) {
         if !self.life.is_over() {
             let calls = self.disk.calls.fetch_add(1, Ordering::Relaxed);
             if calls == MOST_CALLS {
@@ -306,6 +339,7 @@ impl ProcessStore {
             }
         }
         if self.life.is_over() {
+            died();
             std::future::pending::<()>().await;
         }
     }
@@ -336,13 +370,19 @@ impl Store for ProcessStore {
         self.around(async {
             let epoch = self.disk.faulty.acquire(shard).await?;
             self.disk.audit().epochs.insert(shard, epoch);
+            self.life.epochs.lock().expect("nothing panics while it holds this").insert(shard, epoch);
             Ok(epoch)
         })
         .await
     }
 
     async fn commit(&self, commit: Commit) -> Outcome {
-        self.around(self.disk.commit(commit)).await
+        self.pass().await;
+        let outcome = self.disk.commit(commit).await;
+        if !self.life.is_over() {
+            self.pass_or(|| self.disk.board.saw("a process dies in a commit")).await;
+        }
+        outcome
     }
 
     async fn load_latest(&self, entity: &EntityKey) -> Result<Option<StoredRun>, StoreError> {

@@ -18,6 +18,8 @@ pub struct Ledger {
     pub updates: BTreeMap<String, RunKey>,
     /// Runs that somebody was told are closed.
     pub closed: BTreeSet<RunKey>,
+    /// Runs that somebody asked to delete.
+    pub deleted: BTreeSet<RunKey>,
     /// Attempts that workers have got: run, scheduled event, attempt.
     pub activity_attempts: BTreeSet<(Uuid, i64, i32)>,
     /// Workflow tasks that workers have got: run, started event, attempt, started time.

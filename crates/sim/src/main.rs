@@ -44,19 +44,20 @@ fn main() -> ExitCode {
                     notes.fetch_add(report.notes, Ordering::Relaxed);
                     if !report.violations.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
-                        println!("seed {seed}: {}", report.violations.first().map_or("", String::as_str));
+                        println!("{}", report.line());
                     }
                 }
             });
         }
     });
     println!(
-        "{} seeds, {} failed, {:.1} simulated hours, {} notes, {:.1} s",
+        "{} seeds, {} failed, {:.1} simulated hours, {} notes, {:.1} s, {:.0} simulated hours a minute",
         arguments.seeds,
         failed.load(Ordering::Relaxed),
         millis.load(Ordering::Relaxed) as f64 / 3_600_000.0,
         notes.load(Ordering::Relaxed),
-        begun.elapsed().as_secs_f64()
+        begun.elapsed().as_secs_f64(),
+        millis.load(Ordering::Relaxed) as f64 / 60_000.0 / begun.elapsed().as_secs_f64()
     );
     if failed.load(Ordering::Relaxed) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

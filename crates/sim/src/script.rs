@@ -6,10 +6,10 @@ use crate::world::{Phase, World};
 use prost::Message as _;
 use steadfast_api::v1::command::{
     CancelTimerCommandAttributes, CompleteWorkflowExecutionCommandAttributes,
-    FailWorkflowExecutionCommandAttributes, RecordMarkerCommandAttributes,
-    RequestCancelActivityTaskCommandAttributes, ScheduleActivityTaskCommandAttributes,
-    SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
-    StartTimerCommandAttributes,
+    ContinueAsNewWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes,
+    RecordMarkerCommandAttributes, RequestCancelActivityTaskCommandAttributes,
+    ScheduleActivityTaskCommandAttributes, SignalExternalWorkflowExecutionCommandAttributes,
+    StartChildWorkflowExecutionCommandAttributes, StartTimerCommandAttributes,
 };
 use steadfast_api::v1::command::{Command, command::Attributes};
 use steadfast_api::v1::common::{ActivityType, RetryPolicy, WorkflowExecution, WorkflowType};
@@ -54,6 +54,7 @@ pub fn decide(world: &World, random: &mut Random, key: &RunKey, task: &StartedWo
     match random.below(100) {
         0..8 => script.commands.push(complete()),
         8..10 => script.commands.push(fail()),
+        14..18 => script.commands.push(continue_as_new()),
         // A command after the last one, a timer that nobody knows: such a completion is refused.
         10..12 if random.percent(world.knobs.bad_workers) => {
             script.commands.push(complete());
@@ -164,6 +165,18 @@ fn complete() -> Command {
     command(
         CommandType::CompleteWorkflowExecution,
         Attributes::CompleteWorkflowExecutionCommandAttributes(attributes),
+    )
+}
+
+fn continue_as_new() -> Command {
+    let attributes = ContinueAsNewWorkflowExecutionCommandAttributes {
+        workflow_type: Some(WorkflowType { name: "Flow".into() }),
+        task_queue: Some(TaskQueue { name: crate::world::QUEUE.into(), ..TaskQueue::default() }),
+        ..ContinueAsNewWorkflowExecutionCommandAttributes::default()
+    };
+    command(
+        CommandType::ContinueAsNewWorkflowExecution,
+        Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(attributes),
     )
 }
 

@@ -1,6 +1,7 @@
 //! Scripted workers: they poll, decide by chance, and now and then fail, fall silent, answer late, or answer twice.
 
 use crate::client::{payloads, text};
+use crate::disk::Life;
 use crate::random::Random;
 use crate::script::{self, Script};
 use crate::world::{Phase, QUEUE, World, deadline};
@@ -23,6 +24,42 @@ fn a_poll(world: &World, kind: QueueType, sticky: Option<&str>) -> Poll {
         queue: world.queue(sticky.unwrap_or(QUEUE), kind),
         sticky_of: sticky.map(|_| QUEUE.to_owned()),
         info: PollerInfo { identity: "worker".into(), ..PollerInfo::default() },
+    }
+}
+
+/// One worker after the other, each with a sticky queue of its own.
+pub async fn generations(world: Arc<World>, mut random: Random, number: u64) {
+    let mut generation = 0;
+    while world.phase() < Phase::Over && !world.board.is_broken() {
+        let own = world.knobs.sticky.then(|| format!("sticky-{number}-{generation}"));
+        let life = Arc::new(Life::default());
+        let loops = [Some(own.clone()).filter(|own| own.is_some()), Some(None)];
+        for polls_own in loops.into_iter().flatten().map(|own: Option<String>| own.is_some()) {
+            let polls = poll_workflow_tasks(world.clone(), random.fork(), polls_own, own.clone());
+            tokio::spawn(while_alive(life.clone(), polls));
+        }
+        tokio::spawn(while_alive(life.clone(), poll_activity_tasks(world.clone(), random.fork())));
+        if !world.knobs.mortal_workers {
+            return;
+        }
+        tokio::time::sleep(random.millis(2_000, 40_000)).await;
+        if world.phase() > Phase::Calm {
+            return;
+        }
+        world.board.note(format_args!("worker {number}-{generation} dies"));
+        world.board.saw("a worker dies");
+        life.end();
+        generation += 1;
+        tokio::time::sleep(random.millis(0, 3_000)).await;
+    }
+}
+
+/// Whatever a worker is at ends with it.
+async fn while_alive(life: Arc<Life>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = life.over() => {}
+        () = work => {}
     }
 }
 
@@ -81,6 +118,9 @@ fn answer(query_type: &str) -> WorkflowQueryResult {
 /// Events that somebody was shown are in the store, as they were shown.
 pub fn seen(world: &World, key: &RunKey, events: &[HistoryEvent]) {
     let Some(run) = world.disk.run(key) else {
+        if world.ledger().deleted.contains(key) {
+            return;
+        }
         return world.board.violation(format!("{key}: its history was shown, and it is not stored"));
     };
     let stored = world.disk.history(&run);
@@ -102,6 +142,10 @@ fn check_task(world: &World, task: &StartedWorkflowTask, events: &[HistoryEvent]
     let given: Vec<i64> = events.iter().map(|event| event.event_id).collect();
     // A batch that begins earlier is given whole.
     let complete = whole && given.len() as i64 == last;
+    // What was deleted in the same moment may be gone in part.
+    if world.ledger().deleted.contains(&key) {
+        return;
+    }
     if !complete && !given.ends_with(&expected) {
         world
             .board
@@ -259,7 +303,8 @@ fn acknowledged_completion(world: &World, key: &RunKey, completion: &CompleteWor
         _ => false,
     });
     // A speculative task of which nothing came leaves no event.
-    if !kept && !completion.commands.is_empty() {
+    let gone = world.ledger().deleted.contains(key);
+    if !kept && !gone && !completion.commands.is_empty() {
         world.board.violation(format!(
             "{key}: the completion of workflow task {} was acknowledged, and is not stored",
             completion.token.started_event_id
@@ -314,7 +359,7 @@ async fn act(world: &Arc<World>, mut random: Random, activity: StartedActivity) 
     }
     let chaos = world.phase() <= Phase::Calm;
     if chaos {
-        let span = *random.pick(&[0, 100, 3_000]);
+        let span = *random.pick(&[0, 100, 3_000, 20_000]);
         tokio::time::sleep(random.millis(0, span)).await;
     }
     let bad = chaos && random.percent(world.knobs.bad_workers);
@@ -343,7 +388,13 @@ async fn act(world: &Arc<World>, mut random: Random, activity: StartedActivity) 
         world.ledger().results.insert(result.clone(), (key.clone(), false));
         ActivityEnd::Completed(Some(payloads(&result)))
     };
+    let later = later_attempt(world, &key, scheduled_event_id, attempt);
     let accepted = end(world, &mut random, &key, scheduled_event_id, attempt, how.clone()).await;
+    if accepted && later {
+        world.board.violation(format!(
+            "{key}: attempt {attempt} of activity {scheduled_event_id} ended it after a later one had begun"
+        ));
+    }
     if accepted && !fails {
         world.ledger().results.insert(result.clone(), (key.clone(), true));
         let stored = world.disk.run(&key);
@@ -351,13 +402,23 @@ async fn act(world: &Arc<World>, mut random: Random, activity: StartedActivity) 
             let buffered = run.buffered.values().filter_map(|row| row.event.clone());
             count_result(world.disk.history(run).into_iter().chain(buffered), &result)
         });
-        if count != 1 || stored.is_some_and(|run| run.activities.contains_key(&scheduled_event_id)) {
+        let gone = world.ledger().deleted.contains(&key);
+        if !gone && (count != 1 || stored.is_some_and(|run| run.activities.contains_key(&scheduled_event_id)))
+        {
             world.board.violation(format!("{key}: {result} was acknowledged, and is stored {count} times"));
         }
     }
     if accepted && bad && end(world, &mut random, &key, scheduled_event_id, attempt, how).await {
         world.board.violation(format!("{key}: activity {scheduled_event_id} attempt {attempt} ended twice"));
     }
+}
+
+/// Whether a worker has got a later attempt of the activity than this.
+fn later_attempt(world: &World, key: &RunKey, scheduled_event_id: i64, attempt: i32) -> bool {
+    let ledger = world.ledger();
+    let from = (key.run, scheduled_event_id, attempt + 1);
+    let to = (key.run, scheduled_event_id, i32::MAX);
+    ledger.activity_attempts.range(from..=to).next().is_some()
 }
 
 pub fn count_result(events: impl Iterator<Item = HistoryEvent>, result: &str) -> usize {

@@ -99,6 +99,11 @@ impl World {
         EntityKey::workflow(NAMESPACE, workflow)
     }
 
+    /// Workflows that operators reset and delete: what they were told to do may go with them.
+    pub fn is_rough(&self, workflow: &str) -> bool {
+        workflow.starts_with("rough-")
+    }
+
     pub fn queue(&self, name: &str, kind: QueueType) -> QueueKey {
         QueueKey { namespace: NAMESPACE, name: name.into(), kind }
     }
@@ -155,6 +160,7 @@ impl World {
     /// Another process starts, and the old one does not know.
     pub async fn take_over(&self) {
         self.board.note(format_args!("another process takes over"));
+        self.board.saw("a process is replaced and does not know");
         let old = self.serving();
         self.boot().await;
         self.processes().outdated.extend(old);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use steadfast_api::v1::common::Priority;
 use steadfast_api::v1::taskqueue::TaskQueueConfig;
 use steadfast_machine::decision::QueryTask;
+use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::{CallerId, Task, TaskKey, Time};
 use tokio::time::Instant;
 
@@ -74,7 +75,9 @@ impl Book {
         if count > 0 {
             self.unread = true;
             // They may be older than what was read last.
-            self.read_to = None;
+            if !is_planted(Planted::BacklogPassedOver) {
+                self.read_to = None;
+            }
         }
     }
 

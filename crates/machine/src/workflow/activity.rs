@@ -22,6 +22,7 @@ use super::{activity_end, payload, rules, task};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::{QueueType, Time};
+use crate::planted::{Planted, is_planted};
 use crate::reject::Reject;
 use prost::Message as _;
 use std::sync::Arc;
@@ -154,7 +155,8 @@ pub fn find(step: &Step, activity: &ActivityRef) -> Result<Arc<ActivityRow>, Rej
             .run
             .activities
             .get(scheduled_event_id)
-            .filter(|row| row.attempt == *attempt && row.started_time != 0)
+            .filter(|row| row.attempt == *attempt || is_planted(Planted::StaleAttemptEnds))
+            .filter(|row| row.started_time != 0)
             .cloned()
             .ok_or_else(Reject::no_activity),
         ActivityRef::Id(id) => step

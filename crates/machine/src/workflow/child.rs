@@ -16,6 +16,7 @@ use super::step::Step;
 use super::task;
 use crate::env::Env;
 use crate::key::{EntityKey, RunKey};
+use crate::planted::{Planted, is_planted};
 use crate::reject::Reject;
 use std::sync::Arc;
 use steadfast_api::v1::common::{Header, WorkflowExecution, WorkflowType};
@@ -181,7 +182,8 @@ pub fn on_close(step: &mut Step, closing: &Closing, retry_state: RetryState) {
         }
         return;
     }
-    for row in children {
+    let told = children.into_iter().filter(|_| !is_planted(Planted::ParentCloseLost));
+    for row in told {
         part_with(step, &row);
     }
     if step.successor.is_none() {
@@ -221,7 +223,8 @@ pub fn own_row(step: &Step) -> ParentRow {
 
 fn tell_parent(step: &mut Step, closing: &Closing, retry_state: RetryState) {
     let start = step.run.start.clone();
-    let Some(parent) = &start.parent else { return };
+    let parent = start.parent.as_ref().filter(|_| !is_planted(Planted::CloseNoticeLost));
+    let Some(parent) = parent else { return };
     let (result, failure) = match closing {
         Closing::Completed { result } => (result.clone(), None),
         Closing::Canceled { details } => (details.clone(), None),

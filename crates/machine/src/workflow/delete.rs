@@ -4,6 +4,7 @@ use super::close;
 use super::step::Step;
 use crate::decision::Reply;
 use crate::env::Env;
+use crate::planted::{Planted, is_planted};
 use crate::reject::Reject;
 
 pub fn apply(step: &mut Step, env: &mut Env<'_>) -> Result<Reply, Reject> {
@@ -11,7 +12,7 @@ pub fn apply(step: &mut Step, env: &mut Env<'_>) -> Result<Reply, Reject> {
         close::terminate(step, "Delete workflow execution", None, "history-service", Vec::new(), env);
     }
     close::drop_tasks(step);
-    step.drop_branch = !step.run.core.forked;
+    step.drop_branch = !step.run.core.forked || is_planted(Planted::BranchFreedEarly);
     step.deleted = true;
     step.durable = true;
     Ok(Reply::Done)

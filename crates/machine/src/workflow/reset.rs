@@ -287,7 +287,11 @@ fn reapplied(step: &Step, attributes: &Attributes, reset: &Reset) -> Option<Attr
         })
     };
     match attributes {
-        WorkflowExecutionSignaledEventAttributes(_) => (!reset.exclude_signals).then(|| attributes.clone()),
+        WorkflowExecutionSignaledEventAttributes(a) => {
+            // The same request may have come to this run and to one that continued it.
+            let known = !a.request_id.is_empty() && step.run.signal_ids.contains(&a.request_id);
+            (!reset.exclude_signals && !known).then(|| attributes.clone())
+        }
         WorkflowExecutionUpdateAdmittedEventAttributes(a) => admitted(&a.request),
         WorkflowExecutionUpdateAcceptedEventAttributes(a) => admitted(&a.accepted_request),
         WorkflowExecutionOptionsUpdatedEventAttributes(a) => {

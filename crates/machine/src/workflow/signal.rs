@@ -26,9 +26,9 @@ pub fn apply(step: &mut Step, signal: &Signal, env: &mut Env<'_>) -> Result<Repl
 
 /// The same request again. Looked at before anything else, so that a retry succeeds also when the run has closed.
 pub fn is_repeated(step: &Step, signal: &Signal) -> bool {
-    !is_planted(Planted::SignalTwice)
-        && !signal.request_id.is_empty()
-        && step.run.signal_ids.contains(&signal.request_id)
+    let forgotten =
+        is_planted(Planted::SignalTwice) || (is_planted(Planted::MessageTwice) && signal.external.is_some());
+    !forgotten && !signal.request_id.is_empty() && step.run.signal_ids.contains(&signal.request_id)
 }
 
 pub fn check(step: &Step, env: &Env<'_>) -> Result<(), Reject> {

@@ -11,6 +11,7 @@ use crate::decision::Decision;
 use crate::duration;
 use crate::env::Env;
 use crate::key::EntityKey;
+use crate::planted::{Planted, is_planted};
 use crate::reject::Reject;
 use steadfast_api::v1::common::{SearchAttributes, WorkflowExecution, WorkflowType};
 use steadfast_api::v1::enums::{
@@ -56,6 +57,7 @@ pub fn apply(
         link: Some(links::to_event(&step.key, 1, EventType::WorkflowExecutionStarted, env)),
         eager_task: eager,
     };
+    let replaced = replaced.filter(|_| !is_planted(Planted::ReplacedRunKept));
     let terminated = replaced.map(|old| terminate(entity, old, step.key.run, env));
     Ok(combine(terminated, step).finish(Ok(WorkflowReply::Started(started).into())))
 }
@@ -80,7 +82,8 @@ pub fn settle<'a>(
 ) -> Result<Settled<'a>, Reject> {
     let Some(run) = current else { return Ok(Settled::New) };
     let key = entity.run(run.id);
-    if let Some(row) = run.request_ids.get(&start.request_id) {
+    let known = run.request_ids.get(&start.request_id);
+    if let Some(row) = known.filter(|_| !is_planted(Planted::RequestIdForgotten)) {
         let by_start = row.event_type == EventType::WorkflowExecutionStarted as i32;
         let link = if by_start {
             links::to_event(&key, 1, EventType::WorkflowExecutionStarted, env)

@@ -2,6 +2,7 @@
 
 use super::rows::*;
 use crate::key::{CallerId, RowKey, RowTable, Time};
+use crate::planted::{Planted, is_planted};
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
 use prost::Message as _;
@@ -326,7 +327,7 @@ pub fn task_deadline(task: &WorkflowTaskRow) -> i64 {
 /// The next moment at which something is to be done about an activity.
 pub fn activity_deadline(row: &ActivityRow) -> Option<Time> {
     // A paused activity has no live timers, not even while its last attempt runs on.
-    if row.pause.is_some() {
+    if row.pause.is_some() || (is_planted(Planted::ActivityTimeoutLost) && row.started_time != 0) {
         return None;
     }
     let retry = (row.started_time == 0 && row.queued.is_none()).then_some(row.scheduled_time);

@@ -17,6 +17,7 @@ use crate::decision::Reply;
 use crate::duration::{self, MINUTE, SECOND};
 use crate::env::Env;
 use crate::key::QueueType;
+use crate::planted::{Planted, is_planted};
 use crate::reject::Reject;
 use steadfast_api::v1::enums::TaskQueueKind;
 use steadfast_api::v1::history::WorkflowTaskScheduledEventAttributes;
@@ -119,6 +120,7 @@ fn attempt_timeout(base: i64, attempt: i32, env: &mut Env<'_>) -> i64 {
 fn put_in_queue(step: &mut Step, env: &mut Env<'_>, task: &mut WorkflowTaskRow, sticky_allowed: bool) {
     let sticky = step.run.core.sticky.clone().filter(|_| sticky_allowed);
     let (queue, deadline) = match &sticky {
+        Some(sticky) if is_planted(Planted::StickyTimeoutLost) => (sticky.queue.clone(), 0),
         Some(sticky) => (sticky.queue.clone(), task.scheduled_time + sticky.schedule_to_start),
         None if task.speculative => (
             step.run.start.task_queue.clone(),

@@ -22,6 +22,7 @@ use super::task;
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::CallerId;
+use crate::planted::{Planted, is_planted};
 use crate::reject::Reject;
 use prost::Message as _;
 use std::sync::Arc;
@@ -154,6 +155,9 @@ pub fn tell_all(step: &mut Step) {
 /// The answer about an update that exists: at once if it is far enough, else later.
 fn known(step: &mut Step, waiter: &UpdateWaiter) -> Option<Reply> {
     let (reached, outcome) = reached(step, &waiter.update_id)?;
+    if is_planted(Planted::UpdateAcceptedTwice) && reached != Stage::Admitted {
+        return None;
+    }
     if reached as i32 >= waiter.stage {
         return Some(reply(step, waiter, reached, outcome));
     }

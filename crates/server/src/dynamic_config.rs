@@ -35,7 +35,6 @@ const ALWAYS_ON: &[&str] = &[
 /// Known keys without a meaning here, because there is nothing to cache, to wait for, or to rate.
 const WITHOUT_MEANING: &[&str] = &[
     "frontend.enableserverversioncheck",
-    "frontend.namespacerps",
     "frontend.namespacerps.namespacereplicationinducingapis",
     "frontend.namespacerps.visibility",
     "frontend.rps",
@@ -82,6 +81,7 @@ pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
         None => Effect::BadValue,
     };
     match key.as_str() {
+        "frontend.namespacerps" => set(&mut limits.namespace_calls),
         "limit.maxidlength" => set(&mut limits.id_bytes),
         "limit.blobsize.error" => set(&mut limits.blob_bytes),
         "limit.memosize.error" => set(&mut limits.memo_bytes),

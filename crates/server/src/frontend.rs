@@ -1,10 +1,12 @@
 //! What every handler works with: the engine, the limits, the tokens, and what this server says of itself.
 
+use crate::admission::Admission;
 use crate::call::Call;
 use crate::from_proto::{Addressed, Context};
 use crate::grpc::operations;
 use crate::limits::{LONG_CALLS, NAMESPACE_BYTES};
 use crate::metrics::Metrics;
+use crate::rate::Rate;
 use crate::status::Refusal;
 use crate::token::{Tokens, uuid_of};
 use ahash::HashMap;
@@ -33,6 +35,8 @@ pub struct Frontend {
     pub tokens: Tokens,
     pub about: About,
     pub metrics: Metrics,
+    pub admission: Admission,
+    rate: Rate,
     /// Done when the server stops: long polls end with empty responses.
     pub stopping: CancellationToken,
     long_calls: Mutex<HashMap<(Uuid, &'static str), usize>>,
@@ -47,7 +51,17 @@ impl Frontend {
         stopping: CancellationToken,
     ) -> Frontend {
         let metrics = Metrics::new(operations());
-        Frontend { engine, limits, tokens, about, metrics, stopping, long_calls: Mutex::default() }
+        Frontend {
+            engine,
+            tokens,
+            about,
+            metrics,
+            admission: Admission::default(),
+            rate: Rate::new(limits.namespace_calls),
+            limits,
+            stopping,
+            long_calls: Mutex::default(),
+        }
     }
 
     /// The namespace of a request, which every state but deleted allows.
@@ -55,7 +69,7 @@ impl Frontend {
         if name.is_empty() {
             return Err(Reject::invalid("Namespace is empty.").into());
         }
-        self.allowed(name, &[State::Registered, State::Deprecated])
+        self.counted(self.allowed(name, &[State::Registered, State::Deprecated])?)
     }
 
     /// The same for calls that start something: not in a deprecated namespace.
@@ -70,11 +84,17 @@ impl Frontend {
         let id = uuid_of(of_token);
         let allowed = &[State::Registered, State::Deprecated];
         let namespace = self.allowed(&id.to_string(), allowed)?;
-        if !named.is_empty() && self.namespace(named)?.id != id {
+        if !named.is_empty() && self.allowed(named, allowed)?.id != id {
             return Err(
                 Reject::invalid("Operation requested with a token from a different namespace.").into()
             );
         }
+        self.counted(namespace)
+    }
+
+    /// The namespace of a call that is within its rate.
+    fn counted(&self, namespace: Arc<NamespaceState>) -> Result<Arc<NamespaceState>, Refusal> {
+        self.rate.count(namespace.id, std::time::Instant::now)?;
         Ok(namespace)
     }
 

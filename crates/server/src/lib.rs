@@ -6,6 +6,7 @@
 // The deprecated fields of the API are part of the contract: old SDKs send and read them.
 #![allow(deprecated)]
 
+pub mod admission;
 pub mod call;
 pub mod check;
 mod dispatch;
@@ -16,6 +17,7 @@ pub mod grpc;
 pub mod limits;
 pub mod listen;
 pub mod metrics;
+pub mod rate;
 pub mod reflection;
 pub mod serve;
 pub mod status;

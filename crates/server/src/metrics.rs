@@ -3,6 +3,7 @@
 //! Names and labels are the reference's where it has them; what it does not have begins with `steadfast_`. Durations are
 //! in seconds.
 
+use crate::admission::Kind;
 use crate::frontend::Frontend;
 use ahash::HashMap;
 use axum::Router;
@@ -29,12 +30,14 @@ pub struct Metrics {
     syncs: IntCounterVec,
     loaded_entities: IntGauge,
     loaded_bytes: IntGauge,
+    admission_limit: IntGauge,
     backlog: IntGaugeVec,
 }
 
 /// What is counted of one operation.
 struct Calls {
     operation: &'static str,
+    kind: Kind,
     requests: IntCounter,
     pending: IntGauge,
     latency: Histogram,
@@ -66,6 +69,7 @@ impl Metrics {
                 let labels = [operation, "frontend"];
                 let calls = Calls {
                     operation,
+                    kind: Kind::of(operation),
                     requests: requests.with_label_values(&labels),
                     pending: pending.with_label_values(&labels),
                     latency: latency.with_label_values(&labels),
@@ -94,6 +98,10 @@ impl Metrics {
             syncs,
             loaded_entities: gauge("steadfast_loaded_entities", "Workflows and activities in memory."),
             loaded_bytes: gauge("steadfast_loaded_bytes", "About the bytes that they take."),
+            admission_limit: gauge(
+                "steadfast_admission_limit",
+                "Calls that begin something that may run at once: few when more comes than can be done.",
+            ),
             backlog: registered(
                 &registry,
                 IntGaugeVec::new(backlog, &["namespace", "taskqueue", "task_type"]),
@@ -120,6 +128,7 @@ impl Metrics {
         let (entities, bytes) = frontend.engine.loaded();
         self.loaded_entities.set(entities as i64);
         self.loaded_bytes.set(bytes as i64);
+        self.admission_limit.set(frontend.admission.limit() as i64);
         self.backlog.reset();
         for (queue, tasks) in frontend.engine.longest_backlogs(QUEUES) {
             let Some(namespace) = frontend.engine.namespaces().by_id(queue.namespace) else { continue };
@@ -137,6 +146,15 @@ impl Running<'_> {
     /// What is called; empty for what is not counted.
     pub fn operation(&self) -> &'static str {
         self.calls.map_or("", |calls| calls.operation)
+    }
+
+    /// What it is to the admission.
+    pub fn kind(&self) -> Kind {
+        self.calls.map_or(Kind::Other, |calls| calls.kind)
+    }
+
+    pub fn since(&self) -> Instant {
+        self.since
     }
 
     /// The call was answered, or failed.

@@ -11,6 +11,7 @@ pub mod full;
 pub mod kill;
 pub mod load;
 pub mod mount;
+pub mod overload;
 pub mod plan;
 pub mod power;
 pub mod refuse;

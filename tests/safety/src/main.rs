@@ -3,13 +3,14 @@
 use anyhow::{Result, bail};
 use clap::Parser;
 use safety_test::report::Report;
-use safety_test::{clock, flip, full, kill, power, refuse};
+use safety_test::{clock, flip, full, kill, overload, power, refuse};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Kills, power cuts and the other disasters, against the real server. Without a name, all of them.
 #[derive(Parser)]
 struct Arguments {
-    /// Which to run: kill, power, full, clock, refuse, flip.
+    /// Which to run: kill, power, full, clock, refuse, flip, overload.
     names: Vec<String>,
     /// How often the server is killed.
     #[arg(long, default_value_t = 500)]
@@ -26,12 +27,15 @@ struct Arguments {
     /// How many bits are flipped.
     #[arg(long, default_value_t = 1000)]
     flips: usize,
+    /// Seconds for which three times as much is asked for as can be done.
+    #[arg(long, default_value_t = 20)]
+    rush: u64,
     /// What all random choices come from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-const NAMES: [&str; 6] = ["kill", "power", "full", "clock", "refuse", "flip"];
+const NAMES: [&str; 7] = ["kill", "power", "full", "clock", "refuse", "flip", "overload"];
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -72,6 +76,7 @@ async fn one(name: &str, arguments: &Arguments) -> Result<Report> {
         "clock" => clock::jumps(arguments.jumps, arguments.seed).await,
         "refuse" => refuse::cases().await,
         "flip" => flip::bits(arguments.flips, arguments.seed).await,
+        "overload" => overload::rush(Duration::from_secs(arguments.rush)).await,
         other => bail!("there is no test `{other}`"),
     }
 }

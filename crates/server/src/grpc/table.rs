@@ -68,7 +68,10 @@ macro_rules! service {
             let call = crate::grpc::table::call(const { crate::grpc::table::method($name) }, &headers)?;
             let running = $self.0.metrics.begin(call.method);
             // Awaited here and not passed on: a handler's future is large, and each hand that it goes through copies it.
-            let answer = $handler(&$self.0, call, message).await;
+            let answer = match $self.0.admission.enter(running.kind(), running.since()) {
+                Ok(_admitted) => $handler(&$self.0, call, message).await,
+                Err(refused) => Err(refused.into()),
+            };
             crate::grpc::table::answer(&running, answer)
         })
     };

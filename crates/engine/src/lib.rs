@@ -2,10 +2,11 @@
 //!
 //! [`run`] is the only place that changes a run. Around it stand what a run needs to go on by itself: [`matching`]
 //! brings tasks and workers together, [`alarms`] wakes runs when something is due, [`outbox`] carries messages between
-//! runs, [`retention`] removes what is old. What callers ask of it is in [`polls`], [`callers`], [`history`] and
+//! runs, [`callbacks`] tells those outside how a run ended, [`retention`] removes what is old. What callers ask of it is in [`polls`], [`callers`], [`history`] and
 //! [`views`].
 
 pub mod alarms;
+mod callbacks;
 pub mod callers;
 pub mod clock;
 mod entity;
@@ -25,6 +26,7 @@ mod visibility;
 mod watch;
 pub mod workers;
 
+pub use callbacks::{Call, Courier, NoCourier};
 pub use clock::{Clock, SystemClock};
 pub use failure::Failure;
 pub use history::{HistoryPage, Progress, TaskHistory};
@@ -34,6 +36,7 @@ pub use polls::{ActivityTaskPoll, Poll, QueryPoll, WorkflowTaskPoll};
 pub use rules::Rule;
 
 use alarms::Alarms;
+use callbacks::Callbacks;
 use callers::Callers;
 use ids::EngineIds;
 use matching::Matching;
@@ -62,6 +65,8 @@ pub(crate) struct Inner {
     matching: Matching,
     alarms: Alarms,
     outbox: Outbox,
+    callbacks: Callbacks,
+    courier: Arc<dyn Courier>,
     callers: Callers,
     watches: Watches,
     workers: Workers,
@@ -78,11 +83,13 @@ pub struct Config {
     pub seed: u64,
     /// Bytes of loaded runs kept in memory.
     pub cache_bytes: usize,
+    /// Makes the calls of completion callbacks.
+    pub courier: Arc<dyn Courier>,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { limits: Limits::default(), seed: 0, cache_bytes: 32 << 20 }
+        Config { limits: Limits::default(), seed: 0, cache_bytes: 32 << 20, courier: Arc::new(NoCourier) }
     }
 }
 
@@ -110,6 +117,8 @@ impl Engine {
             matching,
             alarms: Alarms::default(),
             outbox: Outbox::default(),
+            callbacks: Callbacks::default(),
+            courier: config.courier,
             callers,
             watches: Watches::default(),
             workers: Workers::default(),

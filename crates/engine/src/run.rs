@@ -23,7 +23,7 @@ use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::standalone_activity;
 use steadfast_machine::workflow::input::{Input, StartActivity, StartWorkflowTask, What};
 use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
-use steadfast_machine::workflow::{Needs, continued_as};
+use steadfast_machine::workflow::{self, Needs, continued_as};
 use steadfast_machine::{
     AnyInput, AnyRun, AnyRuns, EntityKey, Env, Kind, QueueKey, QueueType, Reject, Reply, RunKey, Task,
 };
@@ -421,6 +421,9 @@ impl Engine {
                 fetched.events.insert((*id, *event_id), event);
             }
         }
+        if needs.branches {
+            fetched.branches = self.branches_of(key, transaction).await?;
+        }
         let mut chain = needs.chain;
         while let Some(id) = chain.take() {
             let parts = match transaction.run(entity, id) {
@@ -443,6 +446,27 @@ impl Engine {
             fetched.histories.insert(id, history);
         }
         Ok(fetched)
+    }
+
+    /// From which branches the runs of an entity read their histories, as this transaction sees them.
+    async fn branches_of(
+        &self,
+        key: &EntityKey,
+        transaction: &Transaction,
+    ) -> Result<BTreeMap<Uuid, Vec<Uuid>>, Failure> {
+        let mut branches = BTreeMap::new();
+        for (run, core) in self.inner.store.cores(key).await? {
+            let run = AnyRun::decode(key.kind, run, &core, &[])
+                .map_err(|bad| Failure::Unavailable(format!("run {run}: {}", bad.0)))?;
+            branches.extend(run.workflow().map(|run| (run.id, workflow::branches(run))));
+        }
+        for (id, changed) in &transaction.runs {
+            match changed.run.as_ref().and_then(AnyRun::workflow) {
+                Some(run) => branches.insert(*id, workflow::branches(run)),
+                None => branches.remove(id),
+            };
+        }
+        Ok(branches)
     }
 
     /// Commits, and acts on it. False if what memory held had to be dropped.
@@ -559,6 +583,9 @@ impl Engine {
         }
         for message in std::mem::take(&mut transaction.messages) {
             self.post(message);
+        }
+        for call in std::mem::take(&mut transaction.calls) {
+            self.call_back(call);
         }
         for look in looks {
             look(entity);

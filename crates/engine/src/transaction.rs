@@ -5,7 +5,7 @@ use crate::visibility;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use steadfast_api::v1::history::HistoryEvent;
-use steadfast_machine::decision::QueryTask;
+use steadfast_machine::decision::{CallbackDue, QueryTask};
 use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::{
     Answer, AnyRun, Batch, Decision, EntityKey, Message, RowKey, RunKey, Task, TaskKey, Time,
@@ -24,6 +24,7 @@ pub struct Transaction {
     messages_done: Vec<(RunKey, i64)>,
     pub answers: Vec<Answer>,
     pub queries: Vec<QueryTask>,
+    pub calls: Vec<CallbackDue>,
     branches_dropped: Vec<Uuid>,
     bytes: usize,
 }
@@ -88,6 +89,7 @@ impl Transaction {
         self.messages_done.extend(decision.messages_done);
         self.answers.extend(decision.answers);
         self.queries.extend(decision.queries);
+        self.calls.extend(decision.calls);
         self.branches_dropped.extend(decision.branches_dropped);
         decision.tasks_added.into_iter().filter(|task| self.tasks_added.contains_key(&task.key)).collect()
     }

@@ -212,5 +212,6 @@ impl AnyRun {
             + run.signal_ids.len() * 80
             + run.request_ids.len() * 150
             + run.buffered.len() * 500
+            + run.callbacks.len() * 600
     }
 }

@@ -88,6 +88,16 @@ pub struct QueryTask {
     pub query: WorkflowQuery,
 }
 
+/// A callback that is to be called. How that ends comes back as an input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallbackDue {
+    pub run: RunKey,
+    pub sequence: i64,
+    /// Of how many calls the end is known.
+    pub attempt: i32,
+    pub url: String,
+}
+
 /// What the caller hears, once the decision is durable.
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -118,6 +128,8 @@ pub struct Decision {
     /// Outbox rows of these runs that were delivered: (run, sequence).
     pub messages_done: Vec<(RunKey, i64)>,
     pub queries: Vec<QueryTask>,
+    /// Callbacks to call now. The callback's row says so too, until the end of the call is stored.
+    pub calls: Vec<CallbackDue>,
     /// Runs whose history is no longer used by anybody: their branches may go.
     pub branches_dropped: Vec<Uuid>,
 }
@@ -133,6 +145,7 @@ impl Decision {
             messages: Vec::new(),
             messages_done: Vec::new(),
             queries: Vec::new(),
+            calls: Vec::new(),
             branches_dropped: Vec::new(),
         }
     }

@@ -94,6 +94,8 @@ pub struct Fetched {
     pub events: HashMap<(Uuid, i64), HistoryEvent>,
     /// Whole histories, for the few inputs that read one (reset): batches by run.
     pub histories: BTreeMap<Uuid, Vec<Vec<HistoryEvent>>>,
+    /// Every run of the entity, with the branches that its history is read from.
+    pub branches: BTreeMap<Uuid, Vec<Uuid>>,
 }
 
 pub struct Env<'a> {

@@ -2,6 +2,15 @@
 
 use crate::duration::{MINUTE, SECOND};
 
+/// An address that may be called from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressRule {
+    /// `host:port`, in which `*` stands for any characters.
+    pub pattern: String,
+    /// Also without TLS.
+    pub allow_insecure: bool,
+}
+
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Calls a second that a namespace may make; 0 for as many as it likes, which is not the reference's default of 2,400:
@@ -19,6 +28,10 @@ pub struct Limits {
     pub history_bytes: i64,
     /// Events of a run, beyond which it is terminated.
     pub history_events: i64,
+    /// Bytes of a run's rows, beyond which it is terminated.
+    pub state_bytes: i64,
+    /// Bytes of the events that one step may write.
+    pub step_bytes: i64,
     /// Bytes and events from which a run is told to continue as new.
     pub suggest_continue_bytes: i64,
     pub suggest_continue_events: i64,
@@ -35,6 +48,13 @@ pub struct Limits {
     pub buffered_queries: usize,
     pub auto_reset_points: usize,
     pub callbacks_per_run: usize,
+    /// Nanoseconds between the first two calls of a callback, and the most between any two.
+    pub callback_first_interval: i64,
+    pub callback_longest_interval: i64,
+    /// Nanoseconds that one call may last.
+    pub callback_timeout: i64,
+    /// Whom callbacks may call; the first rule that fits decides. The reference allows nobody either.
+    pub callback_addresses: Vec<AddressRule>,
     pub links_per_request: usize,
     pub link_bytes: usize,
     pub search_attribute_keys: usize,
@@ -78,6 +98,8 @@ impl Default for Limits {
             request_bytes: 4 << 20,
             history_bytes: 50 << 20,
             history_events: 51_200,
+            state_bytes: 8 << 20,
+            step_bytes: 4 << 20,
             suggest_continue_bytes: 4 << 20,
             suggest_continue_events: 4096,
             pending_activities: 2000,
@@ -93,6 +115,10 @@ impl Default for Limits {
             buffered_queries: 1,
             auto_reset_points: 20,
             callbacks_per_run: 32,
+            callback_first_interval: SECOND,
+            callback_longest_interval: 60 * MINUTE,
+            callback_timeout: 10 * SECOND,
+            callback_addresses: Vec::new(),
             links_per_request: 10,
             link_bytes: 4000,
             search_attribute_keys: 100,

@@ -60,6 +60,9 @@ pub enum Planted {
     BranchFreedEarly,
     /// Lists and counts are not told that a run closed.
     ListNotTold,
+    /// Who is to be told how a run ended counts as told when the call begins. Not in `ALL`: clients of the simulation
+    /// attach no callbacks yet.
+    CallAssumed,
 }
 
 impl Planted {

@@ -1,6 +1,7 @@
 //! The rules that many requests share: ids, durations, retry policies, queues, links, callbacks, sizes. Each returns the
 //! refusal with the reference's text; the order in which a request's fields are checked is in `from_proto`.
 
+use crate::callbacks::address;
 use prost::Message;
 use prost_types::Duration;
 use std::collections::HashSet;
@@ -300,21 +301,27 @@ fn one_link(link: &Link, limits: &Limits) -> Result<(), Reject> {
 pub fn callbacks(callbacks: &mut [Callback], limits: &Limits) -> Result<(), Reject> {
     if callbacks.len() > limits.callbacks_per_run {
         return Err(Reject::invalid(format!(
-            "cannot attach more than {} callbacks to an execution",
+            "cannot attach more than {} callbacks to a workflow",
             limits.callbacks_per_run
         )));
     }
     for callback in callbacks {
-        match &callback.variant {
-            // No address is allowed until there is a way to allow one: a server that calls any URL it is told is a way
-            // into the network that it stands in.
+        match &mut callback.variant {
             Some(callback::Variant::Nexus(nexus)) => {
-                return Err(Reject::invalid(format!(
-                    "invalid url: url does not match any configured callback address: {}",
-                    nexus.url
-                )));
+                address::allowed(&nexus.url, &limits.callback_addresses)?;
+                let size: usize = nexus.header.iter().map(|(name, value)| name.len() + value.len()).sum();
+                if size > address::HEADER_BYTES {
+                    return Err(Reject::invalid(format!(
+                        "invalid header: header size longer than max allowed size of {}",
+                        address::HEADER_BYTES
+                    )));
+                }
+                let given = std::mem::take(&mut nexus.header).into_iter();
+                nexus.header = given.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
             }
-            Some(callback::Variant::Internal(_)) => {}
+            Some(callback::Variant::Internal(_)) => {
+                return Err(Reject::invalid("unknown callback variant: *common.Callback_Internal_"));
+            }
             Some(callback::Variant::NexusHandler(_)) | None => {
                 return Err(Reject::Unimplemented("unknown callback variant".into()));
             }

@@ -4,6 +4,7 @@
 use serde_json::Value;
 use steadfast_machine::Limits;
 use steadfast_machine::duration::SECOND;
+use steadfast_machine::limits::AddressRule;
 
 /// What a key and its value did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,13 @@ pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
         }
         None => Effect::BadValue,
     };
+    let set_time = |field: &mut i64| match value.as_str().and_then(nanos) {
+        Some(nanos) => {
+            *field = nanos;
+            Effect::Applied
+        }
+        None => Effect::BadValue,
+    };
     match key.as_str() {
         "frontend.namespacerps" => set(&mut limits.namespace_calls),
         "limit.maxidlength" => set(&mut limits.id_bytes),
@@ -87,6 +95,8 @@ pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
         "limit.memosize.error" => set(&mut limits.memo_bytes),
         "limit.historysize.error" => set_count(&mut limits.history_bytes),
         "limit.historycount.error" => set_count(&mut limits.history_events),
+        "limit.mutablestatesize.error" => set_count(&mut limits.state_bytes),
+        "system.transactionsizelimit" => set_count(&mut limits.step_bytes),
         "limit.historysize.suggestcontinueasnew" => set_count(&mut limits.suggest_continue_bytes),
         "limit.historycount.suggestcontinueasnew" => set_count(&mut limits.suggest_continue_events),
         "limit.numpendingactivities.error" => set(&mut limits.pending_activities),
@@ -105,23 +115,43 @@ pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
         "frontend.workflowpauseenabled" => set_switch(&mut limits.workflow_pause),
         "frontend.workflowrulesapisenabled" => set_switch(&mut limits.workflow_rules),
         "history.enablestandaloneactivityoperatorcommands" => set_switch(&mut limits.activity_operations),
-        "history.workflowidreuseminimalinterval" => match value.as_str().and_then(seconds) {
-            Some(nanos) => {
-                limits.run_spacing = nanos;
+        "system.maxcallbacksperworkflow" => set(&mut limits.callbacks_per_run),
+        "component.callbacks.allowedaddresses"
+        | "chasm.callback.allowedaddresses"
+        | "callback.allowedaddresses" => match addresses(value) {
+            Some(rules) => {
+                limits.callback_addresses = rules;
                 Effect::Applied
             }
             None => Effect::BadValue,
         },
+        "component.callbacks.request.timeout" => set_time(&mut limits.callback_timeout),
+        "component.callbacks.retrypolicy.initialinterval" => set_time(&mut limits.callback_first_interval),
+        "component.callbacks.retrypolicy.maxinterval" => set_time(&mut limits.callback_longest_interval),
+        "history.workflowidreuseminimalinterval" => set_time(&mut limits.run_spacing),
         _ => Effect::Unknown,
     }
 }
 
-/// `"0s"`, `"1s"`, `"1.5s"` and `"500ms"`, in nanoseconds.
-fn seconds(text: &str) -> Option<i64> {
-    let (number, unit) = match text.strip_suffix("ms") {
-        Some(number) => (number, SECOND / 1000),
-        None => (text.strip_suffix('s')?, SECOND),
+/// A list of `{"Pattern": …, "AllowInsecure": …}`; what has no pattern is left out, as the reference does.
+fn addresses(value: &Value) -> Option<Vec<AddressRule>> {
+    let entries = value.as_array()?;
+    let field = |entry: &Value, name: &str| {
+        let entry = entry.as_object()?;
+        entry.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
     };
+    let rule = |entry: &Value| {
+        let pattern = field(entry, "Pattern")?.as_str()?.to_owned();
+        let allow_insecure = field(entry, "AllowInsecure").and_then(|on| on.as_bool()).unwrap_or(false);
+        (!pattern.is_empty()).then_some(AddressRule { pattern, allow_insecure })
+    };
+    Some(entries.iter().filter_map(rule).collect())
+}
+
+/// `"0s"`, `"1s"`, `"1.5s"`, `"500ms"`, `"10m"` and `"1h"`, in nanoseconds.
+fn nanos(text: &str) -> Option<i64> {
+    let units = [("ms", SECOND / 1000), ("s", SECOND), ("m", 60 * SECOND), ("h", 3600 * SECOND)];
+    let (number, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
     let number: f64 = number.parse().ok()?;
     (0.0..1e9).contains(&number).then_some((number * unit as f64) as i64)
 }
@@ -141,6 +171,19 @@ mod tests {
         assert_eq!(limits.blob_bytes, 1000);
         apply(&mut limits, "history.workflowIdReuseMinimalInterval", &json!("250ms"));
         assert_eq!(limits.run_spacing, SECOND / 4);
+    }
+
+    #[test]
+    fn addresses_for_callbacks_replace_those_before() {
+        let mut limits = Limits::default();
+        let value = json!([{"Pattern": "*.example", "AllowInsecure": true}, {"Pattern": "a:1"}, {"odd": 1}]);
+        assert_eq!(apply(&mut limits, "component.callbacks.allowedAddresses", &value), Effect::Applied);
+        let rule = |pattern: &str, allow_insecure| AddressRule { pattern: pattern.into(), allow_insecure };
+        assert_eq!(limits.callback_addresses, [rule("*.example", true), rule("a:1", false)]);
+        let odd = json!("*");
+        assert_eq!(apply(&mut limits, "component.callbacks.allowedAddresses", &odd), Effect::BadValue);
+        apply(&mut limits, "component.callbacks.retryPolicy.maxInterval", &json!("10m"));
+        assert_eq!(limits.callback_longest_interval, 600 * SECOND);
     }
 
     #[test]

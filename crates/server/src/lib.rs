@@ -8,12 +8,14 @@
 
 pub mod admission;
 pub mod call;
+mod callbacks;
 pub mod check;
 mod dispatch;
 pub mod dynamic_config;
 pub mod from_proto;
 pub mod frontend;
 pub mod grpc;
+mod json;
 pub mod limits;
 pub mod listen;
 pub mod metrics;

@@ -1,5 +1,6 @@
 //! From options to a server that runs: store, engine, namespaces, gRPC, pages; and back down in the same order.
 
+use crate::callbacks::HttpCourier;
 use crate::frontend::{About, Frontend, fresh_uuid};
 use crate::grpc::namespaces::purge;
 use crate::limits::DRAIN;
@@ -112,7 +113,12 @@ impl Running {
             None => None,
         };
         let store = open(&options.store).await?;
-        let config = Config { limits: options.limits.clone(), seed: seed()?, ..Config::default() };
+        let config = Config {
+            limits: options.limits.clone(),
+            seed: seed()?,
+            courier: Arc::new(HttpCourier::new(options.limits.callback_addresses.clone())),
+            ..Config::default()
+        };
         let tokens = Tokens::new(token_key(&*store).await?);
         let about = About {
             cluster_id: store.cluster_id().to_string(),

@@ -3,11 +3,12 @@
 use crate::disk::{Rates, Slowness};
 use crate::random::Random;
 use crate::world::{Phase, World};
+use std::sync::Arc;
 use std::time::Duration;
 use steadfast_machine::duration::SECOND;
 
 /// Until the world is calm.
-pub async fn run(world: &World, mut random: Random) {
+pub async fn run(world: &Arc<World>, mut random: Random) {
     let ends = world.knobs.chaos * 1_000;
     world.disk.set_rates(world.knobs.rates);
     while world.board.clock.millis() < ends && !world.board.is_broken() {
@@ -59,7 +60,7 @@ async fn storm(world: &World, random: &mut Random) {
 }
 
 /// A process that lost a shard is of no use for it any more: whoever watches it starts another.
-async fn serve_again(world: &World, random: &mut Random) {
+async fn serve_again(world: &Arc<World>, random: &mut Random) {
     if world.disk.take_fenced() && random.percent(70) {
         world.crash().await;
         world.boot().await;
@@ -67,7 +68,7 @@ async fn serve_again(world: &World, random: &mut Random) {
 }
 
 /// Nothing goes wrong from here on.
-pub async fn heal(world: &World) {
+pub async fn heal(world: &Arc<World>) {
     world.disk.set_rates(Rates::default());
     world.disk.set_slowness(Slowness { often: 10, rarely: 0, longest: 1 });
     world.kill_outdated().await;

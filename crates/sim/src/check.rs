@@ -4,7 +4,7 @@ use crate::board::Board;
 use crate::worker::count_result;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
-use steadfast_api::v1::enums::TimeoutType;
+use steadfast_api::v1::enums::{CallbackState, TimeoutType, WorkflowExecutionStatus as Status};
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_api::v1::history::history_event::Attributes as Event;
 use steadfast_machine::workflow::state::Run;
@@ -20,8 +20,13 @@ pub fn unsettled(world: &World) -> Vec<String> {
     if !audit.messages.is_empty() {
         why.push(format!("{} messages wait", audit.messages.len()));
     }
-    let open = audit.open_runs();
+    let (open, all) = (audit.open_runs(), audit.all_runs());
     drop(audit);
+    for key in all {
+        if let Some(run) = world.disk.run(&key).filter(|run| !run.is_open() && run.alarm().is_some()) {
+            why.push(format!("{key}: somebody waits to be told of its end: {:?}", run.callbacks));
+        }
+    }
     for key in open {
         let Some(run) = world.disk.run(&key) else { continue };
         if run.core.task.is_some() {
@@ -58,6 +63,23 @@ pub fn all(world: &World) {
         }
     }
     acknowledged(world, &histories);
+    told(world, &histories);
+}
+
+/// Whoever wanted to know how a run ends was told, and nobody counts as told who was not.
+fn told(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEvent>)>) {
+    let ledger = world.ledger();
+    for (key, (run, _)) in histories {
+        let goes_on = run.status() == Status::ContinuedAsNew || !run.core.reset_run_id.is_empty();
+        for row in run.callbacks.values().filter(|_| !run.is_open() && !goes_on) {
+            let broken = |what: &str| world.board.violation(format!("{key}: {what}: {row:?}"));
+            match CallbackState::try_from(row.state) {
+                Ok(CallbackState::Succeeded) if !ledger.told.contains(key) => broken("nobody was told"),
+                Ok(CallbackState::Succeeded | CallbackState::Failed) => {}
+                _ => broken("somebody waits to be told"),
+            }
+        }
+    }
 }
 
 fn acknowledged(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEvent>)>) {
@@ -143,7 +165,7 @@ fn acknowledged(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEve
     }
 }
 
-/// A signal to another workflow of which its sender was told that it arrived is there once.
+/// A signal to another workflow of which its sender was told that it arrived is there, and in no run twice.
 fn external_signals(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEvent>)>) {
     for (key, (_, history)) in histories {
         for event in history {

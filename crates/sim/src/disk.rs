@@ -171,7 +171,10 @@ impl Disk {
 
     /// Alarms that were due at this moment and still are set.
     pub fn overdue(&self, moment: Time) -> Vec<(Time, RunKey)> {
-        now(self.faulty.inner().alarms(moment, usize::MAX)).unwrap_or_default()
+        let mut due = now(self.faulty.inner().alarms(moment, usize::MAX)).unwrap_or_default();
+        // The alarm of a closed run stays due while somebody is called, who may take his time to answer.
+        due.retain(|(_, key)| self.run(key).is_some_and(|run| run.is_open()));
+        due
     }
 
     fn delay(&self) -> Duration {
@@ -395,6 +398,10 @@ impl Store for ProcessStore {
 
     async fn run_ids(&self, entity: &EntityKey) -> Result<Vec<Uuid>, StoreError> {
         self.around(self.disk.faulty.run_ids(entity)).await
+    }
+
+    async fn cores(&self, entity: &EntityKey) -> Result<Vec<(Uuid, Bytes)>, StoreError> {
+        self.around(self.disk.faulty.cores(entity)).await
     }
 
     async fn read_history(

@@ -20,6 +20,8 @@ pub struct Ledger {
     pub closed: BTreeSet<RunKey>,
     /// Runs that somebody asked to delete.
     pub deleted: BTreeSet<RunKey>,
+    /// Runs of whose end somebody outside was told.
+    pub told: BTreeSet<RunKey>,
     /// Attempts that workers have got: run, scheduled event, attempt.
     pub activity_attempts: BTreeSet<(Uuid, i64, i32)>,
     /// Workflow tasks that workers have got: run, started event, attempt, started time.

@@ -16,6 +16,7 @@ mod chaos;
 mod check;
 mod client;
 mod clock;
+mod courier;
 mod disk;
 mod family;
 mod knobs;

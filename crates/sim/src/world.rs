@@ -1,6 +1,7 @@
 //! The simulated world: one database, processes that come and go, and everybody's way to the one that serves.
 
 use crate::board::Board;
+use crate::courier::SimCourier;
 use crate::disk::{Disk, Life, ProcessStore};
 use crate::knobs::Knobs;
 use crate::ledger::Ledger;
@@ -109,12 +110,13 @@ impl World {
     }
 
     /// Starts a process that takes all shards over, as often as it takes.
-    pub async fn boot(&self) {
+    pub async fn boot(self: &Arc<World>) {
         loop {
             let life = Arc::new(Life::default());
             let store = Arc::new(ProcessStore { disk: self.disk.clone(), life: life.clone() });
             let seed = self.fork().next();
-            let config = Config { seed, cache_bytes: self.knobs.cache_bytes, ..Config::default() };
+            let courier = Arc::new(SimCourier::new(Arc::downgrade(self), Random::new(self.seed)));
+            let config = Config { seed, cache_bytes: self.knobs.cache_bytes, courier, ..Config::default() };
             self.disk.take_fenced();
             match Engine::start(store, self.board.clock.clone(), config).await {
                 Ok(engine) => {
@@ -158,7 +160,7 @@ impl World {
     }
 
     /// Another process starts, and the old one does not know.
-    pub async fn take_over(&self) {
+    pub async fn take_over(self: &Arc<World>) {
         self.board.note(format_args!("another process takes over"));
         self.board.saw("a process is replaced and does not know");
         let old = self.serving();

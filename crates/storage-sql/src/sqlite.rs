@@ -290,6 +290,11 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| read::run_ids(connection, &entity)).await
     }
 
+    async fn cores(&self, entity: &EntityKey) -> Result<Vec<(Uuid, Bytes)>, StoreError> {
+        let entity = entity.clone();
+        self.readers.read(move |connection| read::cores(connection, &entity)).await
+    }
+
     async fn read_history(
         &self,
         parts: &[BranchPart],

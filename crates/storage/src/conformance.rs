@@ -24,6 +24,7 @@ macro_rules! conformance_suite {
                 a_run_is_read_back_whole,
                 rows_are_replaced_and_deleted,
                 the_latest_run_has_the_highest_id,
+                the_cores_of_an_entity_are_those_of_its_runs,
                 entities_with_similar_keys_do_not_mix,
                 a_deleted_run_is_gone_and_its_neighbours_are_not,
                 a_commit_is_all_or_nothing,

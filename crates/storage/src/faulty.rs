@@ -171,6 +171,10 @@ impl<S: Store> Store for FaultyStore<S> {
         self.available("run_ids")?.run_ids(entity).await
     }
 
+    async fn cores(&self, entity: &EntityKey) -> Result<Vec<(Uuid, Bytes)>, StoreError> {
+        self.available("cores")?.cores(entity).await
+    }
+
     async fn read_history(
         &self,
         parts: &[BranchPart],

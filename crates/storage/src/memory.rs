@@ -128,6 +128,12 @@ impl Store for MemoryStore {
         Ok(self.read()?.runs.get(entity).map_or_else(Vec::new, |runs| runs.keys().copied().collect()))
     }
 
+    async fn cores(&self, entity: &EntityKey) -> Result<Vec<(Uuid, Bytes)>, StoreError> {
+        let tables = self.read()?;
+        let runs = tables.runs.get(entity).into_iter().flatten();
+        Ok(runs.map(|(run, entry)| (*run, entry.core.clone())).collect())
+    }
+
     async fn read_history(
         &self,
         parts: &[BranchPart],

@@ -68,6 +68,9 @@ pub trait Store: Send + Sync + 'static {
     /// All run ids of an entity, oldest first.
     async fn run_ids(&self, entity: &EntityKey) -> Result<Vec<Uuid>, StoreError>;
 
+    /// The core rows of all runs of an entity, oldest run first.
+    async fn cores(&self, entity: &EntityKey) -> Result<Vec<(Uuid, Bytes)>, StoreError>;
+
     /// Batches of a history that contain events in `from..to`, whole, in order (newest first if `reverse`), at most
     /// `limit` of them. A batch in which `from` falls into the middle is included, and so is one that goes on after the
     /// last event of its part.

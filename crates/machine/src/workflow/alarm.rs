@@ -3,7 +3,7 @@
 use super::events::Attributes;
 use super::state::Deadline;
 use super::step::Step;
-use super::{activity, activity_end, close, task, task_failure};
+use super::{activity, activity_end, callback, close, task, task_failure};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::Time;
@@ -13,7 +13,7 @@ use steadfast_api::v1::history::TimerFiredEventAttributes;
 
 pub fn apply(step: &mut Step, env: &mut Env<'_>) -> Reply {
     if !step.run.is_open() {
-        return Reply::Stale;
+        return callback::due(step, env);
     }
     let due = |time: i64| time != 0 && Time(time) <= env.now;
     if due(step.run.core.execution_expiry) {

@@ -13,7 +13,7 @@ use super::events::Attributes;
 use super::rows::{AttributesRow, RequestIdRow, ResetPointsRow, StartRow};
 use super::state::Run;
 use super::step::Step;
-use super::{failure, retry, start, task};
+use super::{callback, failure, retry, start, task};
 use crate::cron::Schedule;
 use crate::duration::{self, SECOND};
 use crate::env::Env;
@@ -70,7 +70,8 @@ pub fn next_run(step: &Step, next: Continuation, env: &mut Env<'_>) -> Box<Step>
         initiator: next.initiator as i32,
         priority: step.priority(),
         has_last_result: next.last_result.is_some(),
-        // Execution timeout, first run, parent and root, user metadata, callbacks and links belong to the chain.
+        // Execution timeout, first run, parent and root, user metadata and links belong to the chain.
+        callbacks: Vec::new(),
         ..(**old).clone()
     };
     let attributes =
@@ -93,10 +94,12 @@ pub fn next_run(step: &Step, next: Continuation, env: &mut Env<'_>) -> Box<Step>
     }
     // The closing event may be later than the clock says; what follows is not earlier than it.
     core.last_event_time = now.0;
+    let callbacks = callback::of(&step.run);
+    let request_id = new.run.start.request_id.clone();
+    callback::attach(&mut new, &callbacks, &request_id, now);
     let event = started_event(&new, next, backoff, points);
     let (metadata, links) = (new.run.start.user_metadata.clone(), new.run.start.links.clone());
     new.write_full(env, event, metadata, links);
-    let request_id = new.run.start.request_id.clone();
     let event_type = EventType::WorkflowExecutionStarted as i32;
     new.put_request_id(RequestIdRow { request_id, event_type, event_id: 1 });
     if backoff == 0 {
@@ -167,7 +170,7 @@ fn started_event(new: &Step, next: Continuation, backoff: i64, points: Vec<Reset
         prev_auto_reset_points: Some(ResetPoints { points }),
         header: next.header,
         workflow_id: new.key.entity.id.to_string(),
-        completion_callbacks: row.callbacks.clone(),
+        completion_callbacks: callback::of(&new.run),
         versioning_override: new.run.core.versioning_override.clone(),
         priority: row.priority.clone(),
         ..WorkflowExecutionStartedEventAttributes::default()

@@ -3,7 +3,7 @@
 use super::events::Attributes;
 use super::rows::ActivityRow;
 use super::step::Step;
-use super::{chain, child, query, task, task_failure, update};
+use super::{callback, chain, child, query, task, task_failure, update};
 use crate::env::Env;
 use crate::key::QueueType;
 use steadfast_api::v1::common::{Link, Payloads};
@@ -172,6 +172,7 @@ pub fn finish(step: &mut Step, closing: &Closing, retry_state: RetryState, env: 
     task::drop_task(step);
     step.drop_all_buffered();
     child::on_close(step, closing, retry_state);
+    callback::on_close(step, closing, retry_state);
     drop_pending(step);
     query::on_close(step);
     let continues = step.successor.is_some();

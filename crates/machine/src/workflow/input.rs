@@ -112,6 +112,12 @@ pub enum What {
         jitter: i64,
     },
     UpdateActivityOptions(Box<UpdateActivityOptionsRequest>),
+    /// How the call of a callback ended.
+    CallbackEnded {
+        sequence: i64,
+        attempt: i32,
+        end: CallEnd,
+    },
     /// A message that another run (or this one) sent through its outbox.
     Message(super::message::Envelope),
     /// To the sender: how its message ended. The message's row goes with the commit of this.
@@ -305,6 +311,17 @@ pub struct HeartbeatActivity {
     pub activity: ActivityRef,
     pub identity: String,
     pub details: Option<Payloads>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallEnd {
+    Succeeded,
+    Failed {
+        message: String,
+        retryable: bool,
+    },
+    /// It was not called, as too many wait for the same address.
+    Postponed,
 }
 
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ pub(crate) mod activity_end;
 pub mod activity_operations;
 mod activity_start;
 mod alarm;
+pub mod callback;
 mod cancel;
 mod chain;
 mod child;
@@ -46,6 +47,7 @@ mod update;
 mod upkeep;
 
 pub(crate) use commands::is_null as commands_is_null;
+pub use delete::branches;
 pub use query::result_reply as query_reply;
 pub use reset::continued_as;
 pub use task_start::synthetic_events;
@@ -75,11 +77,13 @@ pub struct Needs {
     pub events: Vec<(Uuid, i64)>,
     /// The whole history of this run, and of those that continue it as new ([`continued_as`]), as far as they are there.
     pub chain: Option<Uuid>,
+    /// From which branches the histories of all runs of the entity are read.
+    pub branches: bool,
 }
 
 impl Needs {
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.chain.is_none()
+        self.events.is_empty() && self.chain.is_none() && !self.branches
     }
 }
 
@@ -92,6 +96,7 @@ pub fn needs(runs: Runs<'_>, input: &Input) -> Needs {
             first_event(named)
         }
         What::AlarmDue => first_event(named),
+        What::Delete => Needs { branches: delete::shares(named), ..Needs::default() },
         What::Reset(_) => Needs { chain: Some(named.id), ..Needs::default() },
         What::ResetActivity { selector, restore_original_options: true, .. } => {
             activity_operations::needs(named, selector)
@@ -212,6 +217,9 @@ fn on_run(step: &mut Step, input: &Input, env: &mut Env<'_>) -> Result<Result<Re
         }
         What::UpdateActivityOptions(request) => {
             activity_operations::update_options(step, request, env).map(Ok)
+        }
+        What::CallbackEnded { sequence, attempt, end } => {
+            Ok(Ok(callback::ended(step, *sequence, *attempt, end, env)))
         }
         What::Start(_)
         | What::SignalWithStart(_)

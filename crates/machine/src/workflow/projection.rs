@@ -3,6 +3,7 @@
 //! Reset builds its run in this way, and tests compare the fold with the run that made the history. Not all of a run is
 //! in its events: attempts, heartbeats, retries and what waits in a queue are not, nor are buffered events.
 
+use super::callback;
 use super::commands::merge;
 use super::events::{self, Attributes};
 use super::reset_points::{self, Build};
@@ -326,7 +327,10 @@ fn other_event(run: &mut Run, event: &HistoryEvent, attributes: &Attributes, tim
             }
         }
         Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => run.core.cancel_requested = true,
-        Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => options(run, event.event_id, a),
+        Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
+            options(run, event.event_id, a);
+            callback::add(run, &a.attached_completion_callbacks, &a.attached_request_id, time);
+        }
         Attributes::UpsertWorkflowSearchAttributesEventAttributes(a) => {
             let mut row = (*run.attributes).clone();
             if let Some(upserted) = &a.search_attributes {
@@ -378,6 +382,7 @@ fn start(run: &mut Run, a: &WorkflowExecutionStartedEventAttributes, time: Time)
     }
     let request_id = run.start.request_id.clone();
     let event_type = EventType::WorkflowExecutionStarted as i32;
+    callback::add(run, &a.completion_callbacks, &request_id, time);
     let row = RequestIdRow { request_id: request_id.clone(), event_type, event_id: 1 };
     run.request_ids.insert(request_id, Arc::new(row));
 }
@@ -431,6 +436,7 @@ pub fn derived(run: &Run) -> Run {
         signal_external_pending: 0,
         cancel_external_pending: 0,
         forked: false,
+        state_bytes: 0,
         ancestry: Vec::new(),
         branch: Vec::new(),
         task: core.task.as_ref().filter(|task| !task.transient).map(|task| WorkflowTaskRow {
@@ -483,5 +489,9 @@ pub fn derived(run: &Run) -> Run {
         .collect();
     told.request_ids = run.request_ids.clone();
     told.signal_ids = run.signal_ids.clone();
+    // How far it came with calling is in no event, and neither is the order of those that were attached in the buffer.
+    for callback in callback::of(run) {
+        callback::add(&mut told, &[callback], "", Time::UNSET);
+    }
     told
 }

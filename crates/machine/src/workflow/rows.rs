@@ -103,9 +103,12 @@ pub struct CoreRow {
     pub signal_external_pending: i32,
     #[prost(int32, tag = "40")]
     pub cancel_external_pending: i32,
-    /// Other runs share the beginning of this history: its branch does not go with the run.
+    /// Other runs share, or shared, the beginning of this history.
     #[prost(bool, tag = "50")]
     pub forked: bool,
+    /// Bytes of the run's other rows. Of a run that began in an earlier version: of what changed since.
+    #[prost(int64, tag = "51")]
+    pub state_bytes: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -248,6 +251,7 @@ pub struct StartRow {
     /// `ContinueAsNewInitiator`.
     #[prost(int32, tag = "17")]
     pub initiator: i32,
+    /// Only in rows of earlier versions: since then each has a row of its own.
     #[prost(message, repeated, tag = "18")]
     pub callbacks: Vec<Callback>,
     #[prost(message, repeated, tag = "19")]
@@ -467,6 +471,34 @@ pub struct RequestIdRow {
     /// 0 while the event is buffered.
     #[prost(int64, tag = "3")]
     pub event_id: i64,
+}
+
+/// Somebody who wants to be told how the run ends.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CallbackRow {
+    /// The order in which they were attached, from 0.
+    #[prost(int64, tag = "1")]
+    pub sequence: i64,
+    #[prost(message, optional, tag = "2")]
+    pub callback: Option<Callback>,
+    #[prost(int64, tag = "3")]
+    pub registration_time: i64,
+    /// Of the request that attached it.
+    #[prost(string, tag = "4")]
+    pub request_id: String,
+    /// `CallbackState`.
+    #[prost(int32, tag = "5")]
+    pub state: i32,
+    /// Calls whose end is known.
+    #[prost(int32, tag = "6")]
+    pub attempt: i32,
+    #[prost(int64, tag = "7")]
+    pub last_attempt_time: i64,
+    #[prost(message, optional, tag = "8")]
+    pub last_failure: Option<Failure>,
+    /// While it is scheduled: since when. While it backs off: until when.
+    #[prost(int64, tag = "9")]
+    pub due: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

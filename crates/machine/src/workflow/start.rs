@@ -6,7 +6,7 @@ use super::reply::{Started, WorkflowReply};
 use super::rows::{AttributesRow, ParentRow, RequestIdRow, StartRow};
 use super::state::Run;
 use super::step::Step;
-use super::{chain, close, links, payload, task, task_start, upkeep};
+use super::{callback, chain, close, links, payload, task, task_start, upkeep};
 use crate::decision::Decision;
 use crate::duration;
 use crate::env::Env;
@@ -190,15 +190,19 @@ fn attach(entity: &EntityKey, run: &Run, start: &Start, env: &mut Env<'_>) -> Re
 pub fn attach_to(step: &mut Step, start: &Start, env: &mut Env<'_>) -> Result<(), Reject> {
     let options = start.on_conflict.unwrap_or_default();
     let callbacks = if options.attach_completion_callbacks { start.callbacks.clone() } else { Vec::new() };
-    let known = step.run.start.callbacks.len();
+    let known = step.run.callbacks.len();
     if !callbacks.is_empty() && known + callbacks.len() > env.limits.callbacks_per_run {
         return Err(Reject::FailedPrecondition(format!(
             "cannot attach more than {} callbacks to a workflow ({known} callbacks already attached)",
             env.limits.callbacks_per_run
         )));
     }
+    let attached_request_id =
+        if options.attach_request_id { start.request_id.clone() } else { String::new() };
+    let now = step.now(env);
+    callback::attach(step, &callbacks, &attached_request_id, now);
     let attributes = WorkflowExecutionOptionsUpdatedEventAttributes {
-        attached_request_id: if options.attach_request_id { start.request_id.clone() } else { String::new() },
+        attached_request_id,
         attached_completion_callbacks: callbacks,
         identity: start.identity.clone(),
         ..WorkflowExecutionOptionsUpdatedEventAttributes::default()
@@ -245,7 +249,6 @@ pub fn begin(entity: &EntityKey, start: &Start, previous: Option<Uuid>, env: &mu
         user_metadata: start.user_metadata.clone(),
         priority: start.priority.clone(),
         request_id: start.request_id.clone(),
-        callbacks: start.callbacks.clone(),
         links: start.links.clone(),
         has_last_result: start.last_result.is_some(),
         ..StartRow::default()
@@ -257,6 +260,7 @@ pub fn begin(entity: &EntityKey, start: &Start, previous: Option<Uuid>, env: &mu
     set_times(&mut step, start, backoff, env);
     let event = started_event(&step, start, &first_run, backoff, search_attributes, env);
     step.write_full(env, event, start.user_metadata.clone(), start.links.clone());
+    callback::attach(&mut step, &start.callbacks, &start.request_id, env.now);
     step.put_request_id(RequestIdRow {
         request_id: start.request_id.clone(),
         event_type: EventType::WorkflowExecutionStarted as i32,

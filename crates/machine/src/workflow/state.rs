@@ -34,6 +34,8 @@ pub struct Run {
     pub buffered: OrdMap<i64, Arc<BufferedRow>>,
     pub request_ids: OrdMap<String, Arc<RequestIdRow>>,
     pub signal_ids: OrdSet<String>,
+    /// In the order in which they were attached.
+    pub callbacks: OrdMap<i64, Arc<CallbackRow>>,
     /// Activity id to scheduled event id: derived.
     pub activity_ids: OrdMap<String, i64>,
     /// Timer id to started event id: derived.
@@ -61,6 +63,8 @@ pub struct Volatile {
     pub updates: Vec<PendingUpdate>,
     /// Callers who wait for the outcome of an accepted update.
     pub update_waiters: Vec<UpdateWaiter>,
+    /// Callbacks that are being called, by sequence, and since when. Not knowing only means calling once more.
+    pub calls: Vec<(i64, Time)>,
 }
 
 impl Volatile {
@@ -134,6 +138,7 @@ impl Run {
             buffered: OrdMap::new(),
             request_ids: OrdMap::new(),
             signal_ids: OrdSet::new(),
+            callbacks: OrdMap::new(),
             activity_ids: OrdMap::new(),
             timer_ids: OrdMap::new(),
             deadlines: OrdSet::new(),
@@ -180,11 +185,16 @@ impl Run {
                         std::str::from_utf8(&key.key).map_err(|_| BadRow("signal id: not UTF-8".into()))?;
                     run.signal_ids.insert(id.to_owned());
                 }
-                RowTable::NexusOperation | RowTable::Callback | RowTable::Outcome => {
+                RowTable::Callback => {
+                    let callback: CallbackRow = row("callback", bytes)?;
+                    run.callbacks.insert(callback.sequence, Arc::new(callback));
+                }
+                RowTable::NexusOperation | RowTable::Outcome => {
                     return Err(BadRow(format!("a row of table {:?}", key.table)));
                 }
             }
         }
+        super::callback::take_over(&mut run);
         Ok(run)
     }
 
@@ -216,8 +226,34 @@ impl Run {
             RowTable::Buffered => bytes(&**self.buffered.get(&number())?),
             RowTable::RequestId => bytes(&**self.request_ids.get(text())?),
             RowTable::SignalId => self.signal_ids.contains(text()).then(Bytes::new),
-            RowTable::NexusOperation | RowTable::Callback | RowTable::Outcome => None,
+            RowTable::Callback => bytes(&**self.callbacks.get(&number())?),
+            RowTable::NexusOperation | RowTable::Outcome => None,
         }
+    }
+
+    /// Bytes that the row of this key takes as it is stored.
+    pub fn row_bytes(&self, key: &RowKey) -> usize {
+        fn bytes<M: prost::Message>(row: Option<&Arc<M>>) -> usize {
+            row.map_or(0, |row| row.encoded_len())
+        }
+        let number = || <[u8; 8]>::try_from(key.key.as_ref()).map(i64::from_be_bytes).unwrap_or(0);
+        let text = || std::str::from_utf8(&key.key).unwrap_or_default();
+        let row = match key.table {
+            RowTable::Start => self.start.encoded_len(),
+            RowTable::Attributes => self.attributes.encoded_len(),
+            RowTable::ResetPoints => self.reset_points.encoded_len(),
+            RowTable::Activity => bytes(self.activities.get(&number())),
+            RowTable::Timer => bytes(self.timers.get(&number())),
+            RowTable::Child => bytes(self.children.get(&number())),
+            RowTable::External => bytes(self.externals.get(&number())),
+            RowTable::Update => bytes(self.updates.get(text())),
+            RowTable::Buffered => bytes(self.buffered.get(&number())),
+            RowTable::RequestId => bytes(self.request_ids.get(text())),
+            RowTable::SignalId => usize::from(self.signal_ids.contains(text())),
+            RowTable::Callback => bytes(self.callbacks.get(&number())),
+            RowTable::NexusOperation | RowTable::Outcome => 0,
+        };
+        if row == 0 { 0 } else { row + key.key.len() }
     }
 
     pub fn status(&self) -> Status {
@@ -256,7 +292,7 @@ impl Run {
     /// When this run wants to be woken next.
     pub fn alarm(&self) -> Option<Time> {
         if !self.is_open() {
-            return None;
+            return super::callback::alarm(self, true);
         }
         let task = self.core.task.as_ref().map(task_deadline);
         let fixed = [self.core.run_expiry, self.core.execution_expiry, self.core.backoff_until];
@@ -276,8 +312,12 @@ impl Run {
         timers.into_iter().chain(timeouts).min()
     }
 
-    /// The alarm as it is stored: a speculative workflow task is not, and neither is its deadline.
+    /// The alarm as it is stored: a speculative workflow task is not, and neither is its deadline, nor which callbacks
+    /// are being called.
     pub fn stored_alarm(&self) -> Option<Time> {
+        if !self.is_open() {
+            return super::callback::alarm(self, false);
+        }
         if !self.core.task.as_ref().is_some_and(|task| task.speculative) {
             return self.alarm();
         }

@@ -6,7 +6,7 @@
 use super::events::{self, Attributes};
 use super::rows::*;
 use super::state::Run;
-use crate::decision::{Answer, Batch, Decision, Message, QueryTask, Reply, RunChange, Task};
+use crate::decision::{Answer, Batch, CallbackDue, Decision, Message, QueryTask, Reply, RunChange, Task};
 use crate::env::Env;
 use crate::key::{CallerId, EntityKey, QueueKey, QueueType, RowKey, RowTable, RunKey, TaskKey, Time};
 use crate::reject::Reject;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use steadfast_api::v1::common::{Link, Priority};
 use steadfast_api::v1::history::{History, HistoryEvent};
 use steadfast_api::v1::sdk::UserMetadata;
+use uuid::Uuid;
 
 #[derive(Clone)]
 pub struct Step {
@@ -26,8 +27,8 @@ pub struct Step {
     pub visibility: bool,
     /// The run goes altogether.
     pub deleted: bool,
-    /// Nobody else uses the run's own branch of history.
-    pub drop_branch: bool,
+    /// Branches of history that nobody uses any more.
+    pub branches_dropped: Vec<Uuid>,
     rows: BTreeSet<RowKey>,
     /// Buffered events that this very step added: if it flushes them too, no row was ever needed.
     fresh: BTreeSet<i64>,
@@ -39,6 +40,7 @@ pub struct Step {
     /// Sequences of messages that came to their end.
     pub messages_done: Vec<i64>,
     pub queries: Vec<QueryTask>,
+    pub calls: Vec<CallbackDue>,
     /// The next run of the chain, made by this step.
     pub successor: Option<Box<Step>>,
 }
@@ -51,7 +53,7 @@ impl Step {
             durable: false,
             visibility: false,
             deleted: false,
-            drop_branch: false,
+            branches_dropped: Vec::new(),
             rows: BTreeSet::new(),
             fresh: BTreeSet::new(),
             batches: vec![Vec::new()],
@@ -61,6 +63,7 @@ impl Step {
             messages: Vec::new(),
             messages_done: Vec::new(),
             queries: Vec::new(),
+            calls: Vec::new(),
             successor: None,
         }
     }
@@ -294,6 +297,11 @@ impl Step {
         self.run.signal_ids.insert(id.to_owned());
     }
 
+    pub fn put_callback(&mut self, row: CallbackRow) {
+        self.put(RowKey::number(RowTable::Callback, row.sequence));
+        self.run.callbacks.insert(row.sequence, Arc::new(row));
+    }
+
     pub fn put_attributes(&mut self, row: AttributesRow) {
         self.put(RowKey::single(RowTable::Attributes));
         self.visibility = true;
@@ -324,6 +332,7 @@ impl Step {
             (RowTable::Timer, run.timers.keys().copied().collect()),
             (RowTable::Child, run.children.keys().copied().collect()),
             (RowTable::External, run.externals.keys().copied().collect()),
+            (RowTable::Callback, run.callbacks.keys().copied().collect()),
         ];
         let named = [
             (RowTable::Update, run.updates.keys().cloned().collect::<Vec<String>>()),
@@ -441,6 +450,9 @@ impl Step {
             self.flush();
         }
         if self.durable {
+            if self.run.core.transitions == 0 {
+                self.run.core.state_bytes = self.rows.iter().map(|row| self.run.row_bytes(row) as i64).sum();
+            }
             self.run.core.transitions += 1;
         }
         let batches = std::mem::take(&mut self.batches)
@@ -455,9 +467,7 @@ impl Step {
         decision
             .messages_done
             .extend(self.messages_done.iter().map(|sequence| (self.key.clone(), *sequence)));
-        if self.drop_branch {
-            decision.branches_dropped.push(self.run.branch());
-        }
+        decision.branches_dropped.append(&mut self.branches_dropped);
         decision.runs.push(RunChange {
             key: self.key,
             durable: self.durable || self.deleted,
@@ -471,6 +481,13 @@ impl Step {
         decision.tasks_finished.append(&mut self.tasks_finished);
         decision.messages.append(&mut self.messages);
         decision.queries.append(&mut self.queries);
+        decision.calls.append(&mut self.calls);
+    }
+
+    /// By how much the run's rows have grown since it was like this, in bytes.
+    pub fn growth(&self, before: &Run) -> i64 {
+        let growth = |row: &RowKey| self.run.row_bytes(row) as i64 - before.row_bytes(row) as i64;
+        self.rows.iter().map(growth).sum()
     }
 
     /// The events that this step wrote.

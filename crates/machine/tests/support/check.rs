@@ -3,9 +3,9 @@
 
 use super::world::World;
 use std::collections::BTreeSet;
-use steadfast_machine::workflow::projection;
 use steadfast_machine::workflow::rows::QueuedRow;
 use steadfast_machine::workflow::state::{Run, activity_timeouts, task_deadline};
+use steadfast_machine::workflow::{self, projection};
 use steadfast_machine::{EntityKey, QueueKey, QueueType, TaskKey, Time};
 
 pub fn check(world: &World) {
@@ -22,6 +22,9 @@ pub fn check(world: &World) {
             }
         }
     }
+    let used: BTreeSet<_> =
+        world.runs().flat_map(|(_, runs)| runs).flat_map(|run| workflow::branches(run)).collect();
+    assert_eq!(world.branches(), used, "a branch of history is there as long as a run reads from it");
     let tasks: BTreeSet<TaskKey> = world.tasks.keys().cloned().collect();
     assert_eq!(queued, tasks, "each thing that is queued has one task, and there are no others");
 }
@@ -67,7 +70,15 @@ fn alarm(run: &Run) {
         }
     }
     let earliest = deadlines.into_iter().filter(|time| *time != 0).min().map(Time);
-    assert_eq!(run.alarm(), earliest.filter(|_| run.is_open()), "the alarm");
+    if !run.is_open() {
+        let called = |sequence| run.volatile.calls.iter().any(|(called, _)| *called == sequence);
+        let due = run.callbacks.values().filter(|row| row.due != 0).map(|row| Time(row.due)).min();
+        assert_eq!(run.stored_alarm(), due, "the stored alarm");
+        assert_eq!(run.alarm().is_some(), due.is_some(), "the alarm");
+        assert!(run.callbacks.keys().any(|sequence| called(*sequence)) || run.alarm() == run.stored_alarm());
+        return;
+    }
+    assert_eq!(run.alarm(), earliest, "the alarm");
 }
 
 /// Folding the events, and those that are buffered, gives the part of the run that events tell.

@@ -1,7 +1,7 @@
 //! The inputs of a scenario. A workflow is named by its id `w`, or by one of its runs: `w/1` is its first.
 //!
 //!     start w [type=W] [queue=q] [input=] [run_timeout=] [execution_timeout=] [task_timeout=] [retry=] [cron=] [delay=]
-//!         [reuse=] [conflict=] [request=] [memo=k:v,…] [eager] [priority=] [result=]
+//!         [reuse=] [conflict=] [request=] [memo=k:v,…] [eager] [priority=] [result=] [callbacks=url,…] [attach]
 //!     signal w name [input=] [request=]          signal-with-start w name [as start]
 //!     cancel w [reason=]     terminate w [reason=]     delete w
 //!     poll w [sticky]                            a worker takes the workflow task that is in a queue
@@ -13,6 +13,7 @@
 //!     query w name [reject=not-open|not-completed-cleanly] [deadline=10s]
 //!     update w u1 name [stage=accepted|completed] [input=]      poll-update w u1 [stage=]
 //!     update-with-start w u1 name [as update, as start]
+//!     end-call w 0 [attempt=] [failed=message] [retryable] [postponed]     how the call of a callback ended
 //!     advance 5s                                 time passes, alarms fire
 //!     deliver [all] [twice] [lost]               messages between runs
 //!     restart                                    what is not stored is lost
@@ -25,7 +26,7 @@ use super::operate;
 use super::world::{Rule, World};
 use prost::Message as _;
 use std::fmt::Write as _;
-use steadfast_api::v1::common::{Memo, Priority};
+use steadfast_api::v1::common::{Callback, Memo, Priority, callback};
 use steadfast_api::v1::enums::{
     QueryRejectCondition, UpdateWorkflowExecutionLifecycleStage as Stage,
     WorkflowIdConflictPolicy as Conflict, WorkflowIdReusePolicy as Reuse, WorkflowTaskFailedCause,
@@ -34,10 +35,11 @@ use steadfast_api::v1::query::WorkflowQuery;
 use steadfast_api::v1::update::{
     Input as UpdateInput, Meta, Outcome, Request as UpdateRequest, outcome::Value,
 };
+use steadfast_api::v1::workflow::OnConflictOptions;
 use steadfast_machine::QueueType;
 use steadfast_machine::workflow::input::*;
 use steadfast_machine::workflow::reply::{StartedWorkflowTask, UpdateReply, WorkflowReply};
-use steadfast_machine::workflow::retry;
+use steadfast_machine::workflow::{self, retry};
 
 pub fn execute(world: &mut World, line: &mut Line, below: &[&str]) -> Result<String, String> {
     let verb = line.verb.clone();
@@ -109,6 +111,7 @@ pub fn execute(world: &mut World, line: &mut Line, below: &[&str]) -> Result<Str
             let update = Box::new(update(world, line)?);
             What::UpdateWithStart { start: Box::new(start(world, w, line)?), update }
         }
+        "end-call" => end_call(world, w, line)?,
         _ => operate::what(line)?.ok_or_else(|| format!("no such input: {verb}"))?,
     };
     world.apply(w, what)
@@ -151,8 +154,34 @@ fn start(world: &World, id: &str, line: &mut Line) -> Result<Start, String> {
         eager: line.flag("eager"),
         eager_worker: Some(EagerWorker { identity: "worker".into(), build_id: String::new() }),
         last_result: line.payloads("result"),
+        callbacks: callbacks(&line.text("callbacks", "")),
+        on_conflict: line.flag("attach").then_some(OnConflictOptions {
+            attach_request_id: true,
+            attach_completion_callbacks: true,
+            attach_links: true,
+        }),
         ..Start::default()
     })
+}
+
+fn callbacks(urls: &str) -> Vec<Callback> {
+    let callback = |url: &str| Callback {
+        variant: Some(callback::Variant::Nexus(callback::Nexus { url: url.into(), ..Default::default() })),
+        ..Callback::default()
+    };
+    urls.split(',').filter(|url| !url.is_empty()).map(callback).collect()
+}
+
+fn end_call(world: &World, w: &str, line: &mut Line) -> Result<What, String> {
+    let sequence: i64 = line.word()?.parse().map_err(|_| "the number of a callback")?;
+    let row = world.run(w)?.callbacks.get(&sequence).ok_or("no such callback")?;
+    let attempt = line.text("attempt", &row.attempt.to_string()).parse().map_err(|_| "a number")?;
+    let end = match line.field("failed") {
+        Some(message) => CallEnd::Failed { message, retryable: line.flag("retryable") },
+        None if line.flag("postponed") => CallEnd::Postponed,
+        None => CallEnd::Succeeded,
+    };
+    Ok(What::CallbackEnded { sequence, attempt, end })
 }
 
 fn signal(line: &mut Line) -> Result<Signal, String> {
@@ -342,6 +371,9 @@ fn limit(world: &mut World, line: &mut Line) -> Result<String, String> {
             "pending_cancels" => limits.pending_cancels = number,
             "signals_per_run" => limits.signals_per_run = number as i64,
             "buffered_events" => limits.buffered_events = number,
+            "history_bytes" => limits.history_bytes = number as i64,
+            "state_bytes" => limits.state_bytes = number as i64,
+            "step_bytes" => limits.step_bytes = number as i64,
             "history_events" => limits.history_events = number as i64,
             "suggest_continue_events" => limits.suggest_continue_events = number as i64,
             "updates_in_flight" => limits.updates_in_flight = number,
@@ -412,6 +444,15 @@ fn pending(world: &World, w: &str) -> Result<String, String> {
     }
     for update in &run.volatile.updates {
         let _ = writeln!(text, "update {} admitted", update.id);
+    }
+    for row in run.callbacks.values() {
+        let state = workflow::callback::state(row);
+        let _ = write!(text, "callback {} {state:?} attempt {}", workflow::callback::url(row), row.attempt);
+        if row.due != 0 {
+            let _ = write!(text, " due {}", world.show(|s| s.time(steadfast_machine::Time(row.due))));
+        }
+        let failure = row.last_failure.as_ref().map_or(String::new(), |f| format!(": {}", f.message));
+        let _ = writeln!(text, "{failure}");
     }
     Ok(text)
 }

@@ -7,7 +7,7 @@ use super::show::Show;
 use super::{input, line::Line};
 use bytes::Bytes;
 use prost::Message as _;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use steadfast_api::v1::common::SearchAttributes;
@@ -242,6 +242,10 @@ impl World {
                 fetched.events.insert((run.id, id), event.clone());
             }
         }
+        if needs.branches {
+            let all = self.entities.get(entity).into_iter().flatten();
+            fetched.branches = all.map(|(id, stored)| (*id, workflow::branches(&stored.run))).collect();
+        }
         let namespace = NAMESPACES.iter().position(|(_, id)| *id == entity.namespace).unwrap_or_default();
         let mut env = Env {
             now: self.now,
@@ -251,6 +255,11 @@ impl World {
             fetched: &fetched,
         };
         workflow::apply(entity, runs, input, &mut env)
+    }
+
+    /// The branches of history that there are.
+    pub fn branches(&self) -> BTreeSet<Uuid> {
+        self.history.keys().copied().collect()
     }
 
     /// A run's history as batches.
@@ -384,6 +393,11 @@ impl World {
             let _ = writeln!(output, "  > {}", self.message(&message));
             self.outbox.push(message);
         }
+        for branch in decision.branches_dropped {
+            let name = self.names.get(&branch).cloned().unwrap_or_default();
+            let _ = writeln!(output, "  branch of {name} dropped");
+            assert!(self.history.remove(&branch).is_some(), "{name}: its branch was dropped before");
+        }
         for (run, sequence) in decision.messages_done {
             self.outbox.retain(|message| (&message.from, message.sequence) != (&run, sequence));
         }
@@ -393,6 +407,10 @@ impl World {
                 "  query {} for caller {} goes to a worker",
                 query.query.query_type, query.caller.0
             );
+        }
+        for call in decision.calls {
+            let name = &self.names[&call.run.run];
+            let _ = writeln!(output, "  call {} of {name} attempt {}", call.url, call.attempt + 1);
         }
         for answer in decision.answers {
             let text = match &answer.answer {
@@ -514,8 +532,10 @@ impl World {
             let _ = writeln!(output, "{}", self.show(|show| show.time(time)));
             let (text, _) = self.apply_input(&entity, Input::run(run, What::AlarmDue));
             output.push_str(&text);
+            // A run that closes by its alarm wants to tell of it in the same moment.
+            let closed = text.contains("  status ");
             assert!(
-                self.next_alarm().is_none_or(|next| next != (time, entity, run)),
+                closed || self.next_alarm().is_none_or(|next| next != (time, entity, run)),
                 "the alarm did nothing"
             );
         }

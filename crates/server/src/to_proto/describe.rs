@@ -1,6 +1,7 @@
 //! A run as DescribeWorkflowExecution shows it.
 
 use super::{YEAR_ONE, execution, nanos, normal_queue, typed, workflow_type};
+use std::sync::Arc;
 use steadfast_api::v1::common::{ActivityType, WorkerVersionStamp, WorkflowExecution};
 use steadfast_api::v1::enums::{CallbackState, PendingActivityState, PendingWorkflowTaskState};
 use steadfast_api::v1::workflow::pending_activity_info::pause_info::PausedBy;
@@ -12,7 +13,7 @@ use steadfast_api::v1::workflow::{
 };
 use steadfast_api::v1::workflowservice::DescribeWorkflowExecutionResponse;
 use steadfast_machine::workflow::retry;
-use steadfast_machine::workflow::rows::{ActivityRow, PauseRow, WorkflowTaskRow};
+use steadfast_machine::workflow::rows::{ActivityRow, CallbackRow, PauseRow, WorkflowTaskRow};
 use steadfast_machine::workflow::state::{Run, activity_timeouts};
 use steadfast_machine::{Time, duration};
 use steadfast_query::Schema;
@@ -172,14 +173,22 @@ fn callbacks(run: &Run) -> Vec<CallbackInfo> {
     let trigger = callback_info::Trigger {
         variant: Some(callback_info::trigger::Variant::WorkflowClosed(callback_info::WorkflowClosed {})),
     };
-    let callback = |callback: &steadfast_api::v1::common::Callback| CallbackInfo {
-        callback: Some(callback.clone()),
-        trigger: Some(trigger.clone()),
-        registration_time: nanos(run.core.start_time),
-        state: CallbackState::Standby as i32,
-        ..CallbackInfo::default()
+    let info = |row: &Arc<CallbackRow>| {
+        let backing_off = row.state == CallbackState::BackingOff as i32;
+        CallbackInfo {
+            callback: row.callback.clone(),
+            trigger: Some(trigger.clone()),
+            registration_time: nanos(row.registration_time),
+            state: row.state,
+            attempt: row.attempt,
+            last_attempt_complete_time: nanos(row.last_attempt_time),
+            last_attempt_failure: row.last_failure.clone(),
+            next_attempt_schedule_time: if backing_off { nanos(row.due) } else { None },
+            request_id: row.request_id.clone(),
+            blocked_reason: String::new(),
+        }
     };
-    run.start.callbacks.iter().map(callback).collect()
+    run.callbacks.values().map(info).collect()
 }
 
 fn pending_activity(row: &ActivityRow, now: Time) -> PendingActivityInfo {

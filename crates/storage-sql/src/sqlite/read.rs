@@ -88,6 +88,28 @@ pub fn load_rows(connection: &Connection, number: i64, run: Uuid) -> Read<Vec<(R
     Ok(loaded)
 }
 
+pub fn cores(connection: &Connection, entity: &EntityKey) -> Read<Vec<(Uuid, Bytes)>> {
+    let sql = format!(
+        "SELECT {RUN_KEY}, r.checksum, r.core FROM run r JOIN namespace_number n ON n.number=r.namespace \
+         WHERE r.entity=? ORDER BY r.run_id"
+    );
+    let mut runs = connection.prepare_cached(&sql)?;
+    let mut found = runs.query([entity_hash(entity)])?;
+    let mut cores = Vec::new();
+    while let Some(row) = found.next()? {
+        let key = run_key(row)?;
+        // Another entity may have the same hash.
+        if key.entity != *entity {
+            continue;
+        }
+        let core: Vec<u8> = row.get(5)?;
+        let covered: [&[u8]; 2] = [key.run.as_bytes(), entity.id.as_bytes()];
+        verify(&format!("run {key}"), &covered, &core, row.get(4)?)?;
+        cores.push((key.run, core.into()));
+    }
+    Ok(cores)
+}
+
 pub fn run_ids(connection: &Connection, entity: &EntityKey) -> Read<Vec<Uuid>> {
     let sql = format!(
         "SELECT {RUN_KEY} FROM run r JOIN namespace_number n ON n.number=r.namespace \

@@ -73,6 +73,18 @@ pub async fn the_latest_run_has_the_highest_id<F: Fixture>(world: World<F>) {
     assert_eq!(latest.run, run_id(25));
 }
 
+pub async fn the_cores_of_an_entity_are_those_of_its_runs<F: Fixture>(world: World<F>) {
+    for number in [2, 1, 3] {
+        world.write_run(put(&run("cores", number), &format!("core {number}"))).await;
+    }
+    world.write_run(put(&run("other", 4), "another entity's")).await;
+    world.write_run(put(&run("cores", 1), "changed")).await;
+    world.write_run(delete(&run("cores", 2))).await;
+    let cores = world.store.cores(&entity("cores")).await.unwrap();
+    assert_eq!(cores, [(run_id(1), bytes("changed")), (run_id(3), bytes("core 3"))], "oldest first");
+    assert_eq!(world.store.cores(&entity("nobody")).await.unwrap(), []);
+}
+
 pub async fn entities_with_similar_keys_do_not_mix<F: Fixture>(world: World<F>) {
     let other_namespace = Uuid::from_u128(NAMESPACE.as_u128() + 1);
     let entities = [

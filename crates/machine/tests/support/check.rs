@@ -22,8 +22,7 @@ pub fn check(world: &World) {
             }
         }
     }
-    let used: BTreeSet<_> =
-        world.runs().flat_map(|(_, runs)| runs).flat_map(|run| workflow::branches(run)).collect();
+    let used: BTreeSet<_> = world.runs().flat_map(|(_, runs)| runs).flat_map(workflow::branches).collect();
     assert_eq!(world.branches(), used, "a branch of history is there as long as a run reads from it");
     let tasks: BTreeSet<TaskKey> = world.tasks.keys().cloned().collect();
     assert_eq!(queued, tasks, "each thing that is queued has one task, and there are no others");

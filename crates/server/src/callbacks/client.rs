@@ -248,7 +248,7 @@ mod tests {
         let status = StatusCode::from_u16(status).expect("a status");
         let headers = headers
             .iter()
-            .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
+            .map(|&(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
         Answer { status, headers: headers.collect(), body: Bytes::from_static(body.as_bytes()) }.end()
     }
 

@@ -254,13 +254,13 @@ mod tests {
     fn a_result_is_sent_in_its_own_form() {
         for (metadata, kind) in [
             (&[("encoding", "json/plain")][..], Some("application/json")),
-            (&[("encoding", "binary/plain")], Some("application/octet-stream")),
-            (&[("encoding", "binary/null")], None),
+            (&[("encoding", "binary/plain")][..], Some("application/octet-stream")),
+            (&[("encoding", "binary/null")][..], None),
             (
-                &[("encoding", "json/protobuf"), ("messageType", "a.B")],
+                &[("encoding", "json/protobuf"), ("messageType", "a.B")][..],
                 Some("application/json; format=protobuf; message-type=\"a.B\""),
             ),
-            (&[("encoding", "unknown/nexus-content"), ("type", "text/x")], Some("text/x")),
+            (&[("encoding", "unknown/nexus-content"), ("type", "text/x")][..], Some("text/x")),
         ] {
             let (headers, body) = request(&completed(Some(payload(metadata)))).expect("it can be told");
             assert_eq!(headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()), kind, "{metadata:?}");

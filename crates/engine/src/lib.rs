@@ -15,6 +15,7 @@ pub mod history;
 mod ids;
 pub mod matching;
 pub mod namespaces;
+mod needs;
 mod outbox;
 pub mod polls;
 mod retention;

@@ -83,11 +83,7 @@ impl Listener {
 fn callback(url: &str) -> Callback {
     let header = [("Nexus-Operation-Token".to_owned(), "token".to_owned())].into();
     Callback {
-        variant: Some(callback::Variant::Nexus(callback::Nexus {
-            url: url.into(),
-            header,
-            ..Default::default()
-        })),
+        variant: Some(callback::Variant::Nexus(callback::Nexus { url: url.into(), header })),
         ..Default::default()
     }
 }

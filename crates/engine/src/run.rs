@@ -628,7 +628,8 @@ impl Entity {
         if let Some(loaded) = self.runs.get_mut(&id) {
             loaded.tail.extend(batches);
         }
-        if self.latest.flatten().is_none_or(|latest| id > latest) {
+        // After a removal in the same turn it is not known, and this may be another old run.
+        if self.latest.is_some_and(|known| known.is_none_or(|latest| id > latest)) {
             self.latest = Some(Some(id));
         }
     }

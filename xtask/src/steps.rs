@@ -83,6 +83,8 @@ const STEPS: &[Step] = &[
             "exercise-test",
             "--exclude",
             "safety-test",
+            "--exclude",
+            "bad-input-test",
             "--locked",
             "--no-fail-fast",
         ]]),
@@ -96,6 +98,13 @@ const STEPS: &[Step] = &[
             &["cargo", "build", "-p", "steadfast-cli", "--locked"],
             &["cargo", "test", "-p", "safety-test", "--locked", "--no-fail-fast"],
         ]),
+    },
+    Step {
+        name: "bad-input",
+        what: "bad input of every class against a running server: refused clearly, and nothing is harmed",
+        node: None,
+        python: None,
+        action: Action::Commands(&[&["cargo", "test", "-p", "bad-input-test", "--locked"]]),
     },
     Step {
         name: "pages",

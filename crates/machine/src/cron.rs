@@ -29,10 +29,15 @@ enum Kind {
 
 /// Longer than any schedule that fires at all has to wait (from one 29th of February to the next can be eight years).
 const HORIZON_YEARS: i64 = 9;
+/// The most bytes of a schedule: room for every minute of an hour listed by itself, and more. It is written into each run.
+const LONGEST_TEXT: usize = 1000;
 
 impl Schedule {
     pub fn parse(text: &str) -> Result<Schedule, String> {
         let bad = |_| "invalid CronSchedule.".to_owned();
+        if text.len() > LONGEST_TEXT {
+            return Err("invalid CronSchedule.".into());
+        }
         let text = text.trim();
         let zoned = text.strip_prefix("CRON_TZ=").or_else(|| text.strip_prefix("TZ="));
         let (zone, fields) = match zoned {

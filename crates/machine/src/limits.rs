@@ -86,6 +86,16 @@ pub struct Limits {
     pub cross_namespace_commands: bool,
     /// Whether activities may be handed out in the answer to a workflow task.
     pub eager_activities: bool,
+    /// Calls that wait, for each namespace and method.
+    pub long_calls: usize,
+}
+
+/// Why an id or a name with a NUL in it is refused: not every store can hold one in a text, and no store may take what
+/// another refuses.
+pub const NUL: &str = "an id or a name must not contain the character NUL";
+
+pub fn has_nul(text: &str) -> bool {
+    text.as_bytes().contains(&0)
 }
 
 impl Default for Limits {
@@ -138,6 +148,7 @@ impl Default for Limits {
             activity_operations: false,
             cross_namespace_commands: false,
             eager_activities: true,
+            long_calls: 1200,
         }
     }
 }

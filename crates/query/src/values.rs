@@ -41,6 +41,14 @@ pub enum AttributeValue {
 }
 
 impl AttributeValue {
+    fn has_nul(&self) -> bool {
+        match self {
+            AttributeValue::Text(text) | AttributeValue::Keyword(text) => text.contains('\0'),
+            AttributeValue::KeywordList(elements) => elements.iter().any(|text| text.contains('\0')),
+            _ => false,
+        }
+    }
+
     /// The values of the rows in `search_attribute` that make this value findable. TemporalNamespaceDivision alone is
     /// found by its column instead.
     pub fn rows(&self) -> Vec<Value> {
@@ -116,6 +124,10 @@ pub fn decode(
         }
     };
     match decode_json(attribute_type, &json) {
+        // Not every store can hold one in a text.
+        Decoded::Value(value) if value.has_nul() => {
+            Err(invalid("a text must not contain the character NUL".to_owned()))
+        }
         Decoded::Value(value) => Ok(Some(value)),
         Decoded::Unset => Ok(None),
         Decoded::WrongType => Err(invalid(show(&json))),

@@ -2,15 +2,20 @@
 //! refusal with the reference's text; the order in which a request's fields are checked is in `from_proto`.
 
 use crate::callbacks::address;
+use crate::limits::NAMESPACE_BYTES;
 use prost::Message;
 use prost_types::Duration;
 use std::collections::HashSet;
-use steadfast_api::v1::common::{Callback, Link, Memo, Payloads, Priority, RetryPolicy, WorkflowExecution};
+use steadfast_api::v1::common::{
+    Callback, Header, Link, Memo, Payloads, Priority, RetryPolicy, WorkflowExecution,
+};
 use steadfast_api::v1::common::{callback, link};
 use steadfast_api::v1::deployment::WorkerDeploymentOptions;
 use steadfast_api::v1::enums::{EventType, TaskQueueKind, TimeoutType, WorkerVersioningMode};
+use steadfast_api::v1::sdk::UserMetadata;
 use steadfast_api::v1::taskqueue::TaskQueue;
 use steadfast_machine::duration::{self, SECOND};
+use steadfast_machine::limits::{NUL, has_nul};
 use steadfast_machine::{Limits, Reject};
 use uuid::Uuid;
 
@@ -25,8 +30,33 @@ pub fn identity(identity: &str, limits: &Limits) -> Result<(), Reject> {
     at_most(identity, limits.id_bytes, "Identity length exceeds limit.")
 }
 
+/// Why something is done: free text, but not without end.
+pub fn reason(reason: &str, limits: &Limits) -> Result<(), Reject> {
+    at_most(reason, limits.blob_bytes, "Reason length exceeds limit.")
+}
+
+pub fn update_name(name: &str, limits: &Limits) -> Result<(), Reject> {
+    at_most(name, limits.id_bytes, "Update name length exceeds limit.")
+}
+
+pub fn update_id(id: &str, limits: &Limits) -> Result<(), Reject> {
+    at_most(id, limits.id_bytes, "UpdateId length exceeds limit.")
+}
+
+/// The name of a namespace that is to be.
+pub fn new_namespace(name: &str) -> Result<(), Reject> {
+    if name.is_empty() {
+        return Err(Reject::invalid("Namespace not set on request."));
+    }
+    at_most(name, NAMESPACE_BYTES, "Namespace length exceeds limit.")
+}
+
 fn at_most(text: &str, bytes: usize, refusal: &str) -> Result<(), Reject> {
-    if text.len() > bytes { Err(Reject::invalid(refusal)) } else { Ok(()) }
+    if text.len() > bytes { Err(Reject::invalid(refusal)) } else { no_nul(text) }
+}
+
+pub fn no_nul(text: &str) -> Result<(), Reject> {
+    if has_nul(text) { Err(Reject::invalid(NUL)) } else { Ok(()) }
 }
 
 /// The id of a workflow that is to be started.
@@ -43,6 +73,7 @@ pub fn execution(execution: Option<&WorkflowExecution>) -> Result<(&str, Option<
     if execution.workflow_id.is_empty() {
         return Err(Reject::invalid("WorkflowId is not set on request."));
     }
+    no_nul(&execution.workflow_id)?;
     Ok((&execution.workflow_id, run_id(&execution.run_id)?))
 }
 
@@ -189,6 +220,21 @@ pub fn priority(priority: Option<&Priority>, limits: &Limits) -> Result<(), Reje
 pub fn blob(payloads: Option<&Payloads>, limits: &Limits) -> Result<(), Reject> {
     if size(payloads) > limits.blob_bytes {
         return Err(Reject::invalid("Blob data size exceeds limit."));
+    }
+    Ok(())
+}
+
+/// What goes with a request beside its input.
+pub fn header(header: Option<&Header>, limits: &Limits) -> Result<(), Reject> {
+    if size(header) > limits.blob_bytes {
+        return Err(Reject::invalid("Header size exceeds limit."));
+    }
+    Ok(())
+}
+
+pub fn user_metadata(metadata: Option<&UserMetadata>, limits: &Limits) -> Result<(), Reject> {
+    if size(metadata) > limits.blob_bytes {
+        return Err(Reject::invalid("User metadata size exceeds limit."));
     }
     Ok(())
 }

@@ -109,6 +109,7 @@ pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
         "history.maximumbufferedeventsbatch" => set(&mut limits.buffered_events),
         "history.maxbufferedquerycount" => set(&mut limits.buffered_queries),
         "frontend.maxlinksperrequest" => set(&mut limits.links_per_request),
+        "frontend.namespacecount" => set(&mut limits.long_calls),
         "frontend.linkmaxsize" => set(&mut limits.link_bytes),
         "system.enableactivityeagerexecution" => set_switch(&mut limits.eager_activities),
         "system.enablecrossnamespacecommands" => set_switch(&mut limits.cross_namespace_commands),

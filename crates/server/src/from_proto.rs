@@ -76,6 +76,9 @@ pub fn start(mut request: StartWorkflowExecutionRequest, context: &Context<'_>) 
     }
     check::blob(request.input.as_ref(), limits)?;
     check::memo(request.memo.as_ref(), limits)?;
+    check::header(request.header.as_ref(), limits)?;
+    check::user_metadata(request.user_metadata.as_ref(), limits)?;
+    check::identity(&request.identity, limits)?;
     let eager_worker = request.request_eager_execution.then(|| EagerWorker {
         identity: request.identity.clone(),
         build_id: request.eager_worker_deployment_options.map(|options| options.build_id).unwrap_or_default(),
@@ -154,6 +157,9 @@ pub fn signal_with_start(
     }
     check::blob(request.input.as_ref(), limits)?;
     check::memo(request.memo.as_ref(), limits)?;
+    check::header(request.header.as_ref(), limits)?;
+    check::user_metadata(request.user_metadata.as_ref(), limits)?;
+    check::identity(&request.identity, limits)?;
     check::blob(request.signal_input.as_ref(), limits)?;
     let signal = Signal {
         name: request.signal_name,
@@ -288,6 +294,8 @@ pub fn signal(request: SignalWorkflowExecutionRequest, context: &Context<'_>) ->
     check::request_id(&request.request_id, limits)?;
     check::links(&request.links, &[], limits)?;
     check::blob(request.input.as_ref(), limits)?;
+    check::header(request.header.as_ref(), limits)?;
+    check::identity(&request.identity, limits)?;
     let signal = Signal {
         name: request.signal_name,
         input: request.input,
@@ -307,6 +315,9 @@ pub fn request_cancel(
     context: &Context<'_>,
 ) -> Result<Addressed, Reject> {
     let (_, run) = check::execution(request.workflow_execution.as_ref())?;
+    check::request_id(&request.request_id, context.limits)?;
+    check::reason(&request.reason, context.limits)?;
+    check::identity(&request.identity, context.limits)?;
     check::links(&request.links, &[], context.limits)?;
     let what = What::RequestCancel(RequestCancel {
         identity: request.identity,
@@ -327,6 +338,8 @@ pub fn terminate(
     let (_, run) = check::execution(request.workflow_execution.as_ref())?;
     check::links(&request.links, &[], context.limits)?;
     check::blob(request.details.as_ref(), context.limits)?;
+    check::reason(&request.reason, context.limits)?;
+    check::identity(&request.identity, context.limits)?;
     let or = |given: String, default: &str| if given.is_empty() { default.into() } else { given };
     let what = What::Terminate(Terminate {
         reason: or(request.reason, "terminated by user via frontend"),
@@ -344,6 +357,8 @@ pub fn reset(request: ResetWorkflowExecutionRequest, context: &Context<'_>) -> R
         return Err(Reject::invalid("RequestId is not set on request."));
     }
     check::request_id(&request.request_id, context.limits)?;
+    check::reason(&request.reason, context.limits)?;
+    check::identity(&request.identity, context.limits)?;
     let (_, run) = check::execution(request.workflow_execution.as_ref())?;
     let by_type = ResetReapplyType::try_from(request.reset_reapply_type).map_err(|_| {
         Reject::invalid(format!("unknown reset reapply type: {}", request.reset_reapply_type))
@@ -383,6 +398,7 @@ pub fn query(
         return Err(Reject::invalid("QueryType is not set on request."));
     }
     check::blob(query.query_args.as_ref(), context.limits)?;
+    check::header(query.header.as_ref(), context.limits)?;
     let what = Query { caller, query, reject_condition: request.query_reject_condition, deadline };
     let id = request.execution.unwrap_or_default().workflow_id;
     Ok((id, Input { run, first_run: None, what: What::Query(Box::new(what)) }))
@@ -409,9 +425,7 @@ fn checked_update(
     let Some(meta) = &mut inner.meta else {
         return Err(Reject::invalid("Update meta is not set on request."));
     };
-    if meta.update_id.len() > context.limits.id_bytes {
-        return Err(Reject::invalid("UpdateId length exceeds limit."));
-    }
+    check::update_id(&meta.update_id, context.limits)?;
     if meta.update_id.is_empty() {
         meta.update_id = (context.fresh_id)();
     }
@@ -420,7 +434,11 @@ fn checked_update(
         Some(input) if input.name.is_empty() => {
             return Err(Reject::invalid("Update name is not set on request."));
         }
-        Some(input) => check::blob(input.args.as_ref(), context.limits)?,
+        Some(input) => {
+            check::update_name(&input.name, context.limits)?;
+            check::blob(input.args.as_ref(), context.limits)?;
+            check::header(input.header.as_ref(), context.limits)?;
+        }
     }
     let stage = match stage(request.wait_policy.map_or(0, |policy| policy.lifecycle_stage)) {
         Stage::Unspecified => Stage::Completed,

@@ -4,7 +4,7 @@ use crate::admission::Admission;
 use crate::call::Call;
 use crate::from_proto::{Addressed, Context};
 use crate::grpc::operations;
-use crate::limits::{LONG_CALLS, NAMESPACE_BYTES};
+use crate::limits::NAMESPACE_BYTES;
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::status::Refusal;
@@ -130,7 +130,7 @@ impl Frontend {
         let key = (namespace, call.method);
         let mut running = self.long_calls.lock().unwrap_or_else(PoisonError::into_inner);
         let count = running.entry(key).or_default();
-        if *count >= LONG_CALLS {
+        if *count >= self.limits.long_calls {
             return Err(Reject::ResourceExhausted {
                 message: "namespace concurrent poller limit exceeded".into(),
                 cause: Cause::ConcurrentLimit,

@@ -7,6 +7,7 @@
 #![allow(deprecated)]
 
 pub mod admission;
+mod accept;
 pub mod call;
 mod callbacks;
 pub mod check;

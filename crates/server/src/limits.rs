@@ -15,8 +15,6 @@ pub const TAIL: Duration = Duration::from_secs(1);
 pub const QUERY_TAIL: Duration = Duration::from_millis(100);
 /// For calls that wait for a worker and came without a deadline.
 pub const NO_DEADLINE: Duration = Duration::from_secs(30);
-/// Calls that wait, per namespace and method.
-pub const LONG_CALLS: usize = 1200;
 /// Batches of history in one page.
 pub const HISTORY_PAGE: usize = 256;
 /// Rows of one page of a list.
@@ -29,11 +27,24 @@ pub const NAMESPACE_BYTES: usize = 1000;
 pub const WORKFLOW_RULES: usize = 10;
 /// The shortest retention that a namespace may have.
 pub const SHORTEST_RETENTION: Duration = Duration::from_secs(3600);
+/// Bytes of a status's message as headers carry it, and of its details, which are left out beyond: clients take 16 KiB of
+/// headers, and one that is sent more closes the connection, with everything else that runs on it.
+pub const STATUS_MESSAGE_BYTES: usize = 2 << 10;
+pub const STATUS_DETAIL_BYTES: usize = 8 << 10;
 /// An idle connection is pinged this often, and closed when the answer takes longer than the timeout.
 pub const KEEPALIVE: Duration = Duration::from_secs(60);
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls of one connection at a time; more wait in their client. A worker's polls are among them.
 pub const STREAMS: u32 = 10_000;
+/// Bytes of the headers of one request.
+pub const HEADER_BYTES: u32 = 16 << 10;
+/// A connection says within this what it speaks, and one of the pages has sent the head of its request.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A connection is told to end after this, gently: its client opens another for what it calls next.
+pub const CONNECTION_AGE: Duration = Duration::from_secs(300);
+/// What still runs on it then is cut off after this, which is longer than any poll: a call that never sends all of its
+/// request, for one.
+pub const CONNECTION_GRACE: Duration = Duration::from_secs(70);
 /// When the system has no room for one more connection, the next is looked for after this.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A stop waits this long for calls that run.

@@ -2,20 +2,20 @@
 //! would wrap every call in a timer, a clone of all services and four boxes, and would spin when there are no more file
 //! descriptors.
 
+use crate::accept::{Connection, accept};
 use crate::dispatch::Dispatch;
 use crate::frontend::Frontend;
 use crate::grpc::operator_service::OperatorRpcs;
 use crate::grpc::workflow_service::WorkflowRpcs;
-use crate::limits::{ACCEPT_PAUSE, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAMS};
+use crate::limits::{CONNECTION_AGE, CONNECTION_GRACE, HEADER_BYTES, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAMS};
 use crate::reflection::{Reflection, V1, V1Alpha};
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::io::{Error, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
 use steadfast_api::v1::operatorservice::operator_service_server::OperatorServiceServer;
 use steadfast_api::v1::workflowservice::workflow_service_server::WorkflowServiceServer;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
@@ -60,23 +60,12 @@ pub async fn serve(frontend: Arc<Frontend>, listener: TcpListener) {
 
     let connections = TaskTracker::new();
     loop {
-        let accepted = tokio::select! {
+        let stream = tokio::select! {
             biased;
             () = stopping.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            stream = accept(&listener) => stream,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(connection(stream, dispatch.clone(), stopping.clone()));
-            }
-            // The caller went away between its call and our answer.
-            Err(error) if of_one_connection(&error) => {}
-            // No file descriptors or memory for one more: those that are open go on, and make room when they end.
-            Err(error) => {
-                tracing::warn!(%error, "no new connections for a moment");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        connections.spawn(connection(stream, dispatch.clone(), stopping.clone()));
     }
     // New callers are refused at once, rather than left in a queue that nobody takes them from.
     drop(listener);
@@ -87,25 +76,15 @@ pub async fn serve(frontend: Arc<Frontend>, listener: TcpListener) {
     connections.wait().await;
 }
 
-fn of_one_connection(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
-    )
-}
-
-/// One connection, until its caller closes it, or the server stops and what runs on it is answered.
-async fn connection(stream: TcpStream, dispatch: Dispatch, stopping: CancellationToken) {
-    // Without it replies wait for each other; a connection that refuses is as good, only slower.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection without TCP_NODELAY");
-    }
+/// One connection, until its caller closes it, it is old, or the server stops; what runs on it is answered.
+async fn connection(stream: Connection, dispatch: Dispatch, stopping: CancellationToken) {
     let mut served = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .max_concurrent_streams(STREAMS)
+            .max_header_list_size(HEADER_BYTES)
             .serve_connection(TokioIo::new(stream), dispatch)
     );
     let ended = tokio::select! {
@@ -113,6 +92,10 @@ async fn connection(stream: TcpStream, dispatch: Dispatch, stopping: Cancellatio
         () = stopping.cancelled() => {
             served.as_mut().graceful_shutdown();
             served.await
+        }
+        () = tokio::time::sleep(CONNECTION_AGE) => {
+            served.as_mut().graceful_shutdown();
+            tokio::time::timeout(CONNECTION_GRACE, served).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

@@ -4,6 +4,7 @@
 //! in seconds.
 
 use crate::admission::Kind;
+use crate::accept;
 use crate::frontend::Frontend;
 use ahash::HashMap;
 use axum::Router;
@@ -224,7 +225,7 @@ pub async fn serve(frontend: Arc<Frontend>, listener: TcpListener) -> Result<(),
     };
     let router = Router::new().route("/metrics", get(page));
     tokio::select! {
-        served = axum::serve(listener, router) => served.map_err(|error| format!("the metrics failed: {error}")),
+        () = accept::serve_http(listener, router) => Ok(()),
         () = stopping.cancelled() => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! The one table from refusals to gRPC statuses. SDKs decode the typed details, a bare code is not enough for them.
 
+use crate::limits::{STATUS_DETAIL_BYTES, STATUS_MESSAGE_BYTES};
 use bytes::Bytes;
 use prost::Message;
 use prost_types::Any;
@@ -242,15 +243,39 @@ impl From<Told> for Status {
             headers.insert("x-resource-exhausted-cause", MetadataValue::from_static(cause_name(cause)));
             headers.insert("x-resource-exhausted-scope", MetadataValue::from_static(scope_name(scope)));
         }
+        let message = fitting(told.message);
         let encoded = if told.details.is_empty() {
             Bytes::new()
         } else {
-            let status =
-                rpc::Status { code: told.code as i32, message: told.message.clone(), details: told.details };
+            let mut status =
+                rpc::Status { code: told.code as i32, message: message.clone(), details: told.details };
+            if status.encoded_len() > STATUS_DETAIL_BYTES {
+                status.details.clear();
+            }
             status.encode_to_vec().into()
         };
-        Status::with_details_and_metadata(told.code, told.message, encoded, headers)
+        Status::with_details_and_metadata(told.code, message, encoded, headers)
     }
+}
+
+/// The beginning of a message, as much as headers can carry: what is not plain ASCII takes three bytes there for each of
+/// its own. A name that was asked for may be a megabyte, and is told in the refusal.
+fn fitting(mut message: String) -> String {
+    const CUT: &str = "…";
+    if message.len() <= STATUS_MESSAGE_BYTES / 3 {
+        return message;
+    }
+    let mut room = STATUS_MESSAGE_BYTES - 3 * CUT.len();
+    let fits = message.char_indices().find(|(_, c)| {
+        let plain = c.is_ascii_graphic() && *c != '%' || *c == ' ';
+        let bytes = if plain { 1 } else { 3 * c.len_utf8() };
+        room.checked_sub(bytes).map(|left| room = left).is_none()
+    });
+    if let Some((end, _)) = fits {
+        message.truncate(end);
+        message.push_str(CUT);
+    }
+    message
 }
 
 /// As the headers spell it, which is not the spelling of the enum.
@@ -310,6 +335,20 @@ mod tests {
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert_eq!(status.metadata().get("x-resource-exhausted-cause").unwrap(), "BusyWorkflow");
         assert_eq!(status.metadata().get("x-resource-exhausted-scope").unwrap(), "Namespace");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_so_that_headers_can_carry_it() {
+        for long in ["x".repeat(1 << 20), "é%\n".repeat(1 << 18)] {
+            let (status, told) = sent(Reject::no_workflow(&long));
+            let mut headers = http::HeaderMap::new();
+            status.add_header(&mut headers).expect("it can be sent");
+            let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+            assert!(bytes < 8 << 10, "{bytes} bytes of headers");
+            assert!(status.message().ends_with('…') && told.message == status.message());
+        }
+        let (short, _) = sent(Reject::no_workflow("é"));
+        assert_eq!(short.message(), "é");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The pages on their own port. They call the services of this process as any client does, without a network.
 
+use crate::accept;
 use crate::frontend::Frontend;
 use crate::listen::workflow_service;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub async fn serve(
     let router = steadfast_ui::router(options, client, Arc::new(FromEngine(frontend)));
     // Open pages hold streams that never end by themselves, so what runs is cut off: a page comes back by itself.
     tokio::select! {
-        served = axum::serve(listener, router) => served.map_err(|error| format!("the pages failed: {error}")),
+        () = accept::serve_http(listener, router) => Ok(()),
         () = stopping.cancelled() => Ok(()),
     }
 }

@@ -15,11 +15,21 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A change, with its body, has come and is answered within this: longer than the longest wait for a worker.
+const LONGEST_CHANGE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn guard(State(options): State<Arc<UiOptions>>, request: Request, next: Next) -> Response {
     let mut response = match refuse(&options, &request) {
         Some(problem) => problem.into_response(),
-        None => next.run(request).await,
+        None if reads(request.method()) => next.run(request).await,
+        None => match timeout(LONGEST_CHANGE, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "DeadlineExceeded", "that took too long")
+                .into_response(),
+        },
     };
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -28,6 +38,10 @@ pub(crate) async fn guard(State(options): State<Arc<UiOptions>>, request: Reques
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     response
+}
+
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 fn refuse(options: &UiOptions, request: &Request) -> Option<Problem> {
@@ -39,7 +53,7 @@ fn refuse(options: &UiOptions, request: &Request) -> Option<Problem> {
     if !host_allowed(options, host) {
         return forbidden(format!("the host name in {host:?} is not one that this server answers to"));
     }
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
+    if reads(request.method()) {
         return None;
     }
     let content = text(request.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();

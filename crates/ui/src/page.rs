@@ -28,7 +28,7 @@ pub(crate) fn html(
     nonce: &[u8],
 ) -> Response {
     let Some(manifest) = assets::manifest() else {
-        return respond::compressed(request, StatusCode::OK, HTML, assets::not_built().into_owned());
+        return respond::compressed(request, status, HTML, assets::not_built().into_owned());
     };
     let boot = json!({
         "base": options.public_path,

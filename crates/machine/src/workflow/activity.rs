@@ -23,6 +23,7 @@ use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::{QueueType, Time};
 use crate::planted::{Planted, is_planted};
+use crate::limits::{NUL, has_nul};
 use crate::reject::Reject;
 use prost::Message as _;
 use std::sync::Arc;
@@ -71,6 +72,9 @@ pub fn check_queue(name: &str, env: &Env<'_>) -> Result<(), String> {
     }
     if name.len() > env.limits.id_bytes {
         return Err("taskQueue length exceeds limit".into());
+    }
+    if has_nul(name) {
+        return Err(NUL.into());
     }
     if name.starts_with("/_sys/") {
         return Err("task queue name cannot start with reserved prefix /_sys/".into());

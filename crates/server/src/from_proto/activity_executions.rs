@@ -23,6 +23,8 @@ pub fn start_activity(
     if activity_type.is_empty() {
         return Err(Reject::invalid("activityType is not set"));
     }
+    check::no_nul(&id)?;
+    check::no_nul(&activity_type)?;
     let mut retry_policy = request.retry_policy.take().unwrap_or_default();
     check::retry_policy(&mut retry_policy)?;
     at_most("activityId", &id, limits)?;
@@ -40,6 +42,9 @@ pub fn start_activity(
         })?;
     let start_delay = timeout("StartDelay", request.start_delay.as_ref())?;
     check::blob(request.input.as_ref(), limits)?;
+    check::header(request.header.as_ref(), limits)?;
+    check::user_metadata(request.user_metadata.as_ref(), limits)?;
+    check::identity(&request.identity, limits)?;
     if !request.completion_callbacks.is_empty() {
         return Err(Reject::invalid("completion callbacks are not enabled for standalone activities"));
     }

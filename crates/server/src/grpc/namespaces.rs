@@ -2,8 +2,9 @@
 
 use super::cluster::CLUSTER;
 use crate::call::Call;
+use crate::check;
 use crate::frontend::{Frontend, fresh_uuid};
-use crate::limits::{NAMESPACE_BYTES, NAMESPACE_PAGE, SHORTEST_RETENTION};
+use crate::limits::{NAMESPACE_PAGE, SHORTEST_RETENTION};
 use crate::status::Refusal;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -89,12 +90,7 @@ pub async fn register_namespace(
     _: Call,
     request: RegisterNamespaceRequest,
 ) -> Result<RegisterNamespaceResponse, Refusal> {
-    if request.namespace.is_empty() {
-        return Err(Reject::invalid("Namespace not set on request.").into());
-    }
-    if request.namespace.len() > NAMESPACE_BYTES {
-        return Err(Reject::invalid("Namespace length exceeds limit.").into());
-    }
+    check::new_namespace(&request.namespace)?;
     if request.is_global_namespace {
         return Err(Reject::invalid("Cannot register global namespace when not enabled").into());
     }

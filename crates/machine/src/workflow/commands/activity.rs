@@ -1,6 +1,6 @@
 //! ScheduleActivityTask and RequestCancelActivityTask.
 
-use super::{Completion, Done, Trouble, bad_state, check_payloads};
+use super::{Completion, Done, Trouble, bad_state, check_nul, check_payloads};
 use crate::duration;
 use crate::env::Env;
 use crate::workflow::events::Attributes;
@@ -140,7 +140,7 @@ fn check(what: &str, value: &str, env: &Env<'_>) -> Done {
         let text = format!("{what} exceeds length limit. Length={length} Limit={limit}");
         return Err(Trouble::fail(CAUSE, text));
     }
-    Ok(())
+    check_nul(CAUSE, value)
 }
 
 pub fn request_cancel(

@@ -16,6 +16,7 @@ use super::completion::Completion;
 use super::step::Step;
 use super::update;
 use crate::env::Env;
+use crate::limits::{NUL, has_nul};
 use crate::reject::Reject;
 use prost::Message as _;
 use steadfast_api::v1::command::{Command, command::Attributes};
@@ -214,7 +215,11 @@ pub fn check_field(cause: Cause, command: &str, what: &str, value: &str, env: &E
             format!("{what} on {command} exceeds length limit. {what}={value} Length={length} Limit={limit}");
         return Err(Trouble::fail(cause, text));
     }
-    Ok(())
+    check_nul(cause, value)
+}
+
+pub fn check_nul(cause: Cause, value: &str) -> Done {
+    if has_nul(value) { Err(Trouble::fail(cause, NUL)) } else { Ok(()) }
 }
 
 /// What the reference says of a thing that is there already, or not there.
@@ -225,7 +230,7 @@ pub fn bad_state(action: &str, what: &str, id: impl std::fmt::Display) -> String
 /// The same, with the words that the commands about other workflows have; `context` says which one.
 pub fn check_fits(cause: Cause, command: &str, what: &str, text: &str, context: &str, env: &Env<'_>) -> Done {
     if text.len() <= env.limits.id_bytes {
-        return Ok(());
+        return check_nul(cause, text);
     }
     let (length, limit) = (text.len(), env.limits.id_bytes);
     let message =

@@ -1,0 +1,22 @@
+//! Bad input against a real server process, as tables of cases. How a case is sent and what is looked at after it is here;
+//! the tables, a file for each family, are in `tests/suite/`.
+//!
+//! A case says its class, what it sends, the code and a part of the message that must come back, and whether the database may
+//! have changed. After each: the process lives, its log tells of no panic and no error, and a canary workflow is started,
+//! polled and completed. After each family the server is started again on its file, every run in it is read (each row is
+//! checked against its checksum as it is read), and SQLite's own check passes.
+
+mod answer;
+mod case;
+pub mod grpc;
+pub mod pages;
+pub mod requests;
+mod server;
+mod suite;
+mod world;
+
+pub use answer::Answer;
+pub use case::{Act, Case, Expect, Table};
+pub use server::{Server, ServerOptions};
+pub use suite::{Family, run};
+pub use world::World;

@@ -9,6 +9,7 @@
 mod answer;
 mod case;
 pub mod grpc;
+pub mod h2;
 pub mod pages;
 pub mod requests;
 mod server;
@@ -17,6 +18,6 @@ mod world;
 
 pub use answer::Answer;
 pub use case::{Act, Case, Expect, Table};
-pub use server::{Server, ServerOptions};
+pub use server::{Server, ServerOptions, binary};
 pub use suite::{Family, run};
 pub use world::World;

@@ -20,6 +20,8 @@ pub const QUEUE: &str = "nobody";
 macro_rules! requests {
     ($($(#[$about:meta])* $name:ident: $type:ident { $($field:ident: $value:expr),* $(,)? })*) => {$(
         $(#[$about])*
+        // Some requests have no more fields than are given here.
+        #[allow(clippy::needless_update)]
         pub fn $name(spoil: impl FnOnce(&mut $type)) -> $type {
             let mut request = $type {
                 namespace: NAMESPACE.into(),

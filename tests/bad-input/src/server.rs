@@ -44,21 +44,25 @@ impl Server {
         for setting in &options.dynamic_config {
             command.args(["--dynamic-config-value", setting]);
         }
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let child = command
             .stdin(Stdio::null())
             .stdout(write(&out))
             .stderr(append(&log))
             .spawn()
             .expect("the server can be started");
+        // From here on it is ended when this is dropped.
+        let mut server = Server { child, grpc: nowhere, ui: nowhere, log };
         let began = Instant::now();
         loop {
             let said = std::fs::read_to_string(&out).unwrap_or_default();
             if let (Some(grpc), Some(ui)) = (told(&said, "Temporal Server:"), told(&said, "Temporal UI:"))
                 && said.contains("Temporal Metrics:")
             {
-                return Server { child, grpc, ui, log };
+                (server.grpc, server.ui) = (grpc, ui);
+                return server;
             }
-            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            let log = server.log();
             assert!(began.elapsed() < START, "the server does not start:\n{said}\n{log}");
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -3,8 +3,8 @@
 //!
 //! A case says its class, what it sends, the code and a part of the message that must come back, and whether the database may
 //! have changed. After each: the process lives, its log tells of no panic and no error, and a canary workflow is started,
-//! polled and completed. After each family the server is started again on its file, every run in it is read (each row is
-//! checked against its checksum as it is read), and SQLite's own check passes.
+//! polled and completed. After each family `steadfast database check` finds every page, row and checksum of the file in order,
+//! and a server starts on it.
 
 mod answer;
 mod case;

@@ -5,9 +5,10 @@ use crate::grpc::ask;
 use crate::requests::{
     OPEN, activity, complete, finish, fresh, poll, poll_activity, queue, schedule, seconds, start,
 };
-use crate::server::{Server, ServerOptions, database};
+use crate::server::{Server, ServerOptions, binary, database};
 use rusqlite::{Connection, OpenFlags};
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use steadfast_api::v1::command::Command;
 use steadfast_api::v1::workflowservice::*;
@@ -168,78 +169,26 @@ impl World {
         self.complete(&task, vec![finish()]).await.map_err(told)
     }
 
-    /// Stops the server, looks at the file, starts the server on it again and reads everything that is there.
+    /// Stops the server, has every page, row and checksum of the file checked, and sees that a server starts on it again.
     pub async fn check_database(self: Arc<Self>) -> Result<(), String> {
         let Ok(world) = Arc::try_unwrap(self) else { return Err("a case has kept the world".into()) };
         let World { server, database: connection, folder, options, .. } = world;
         drop(connection);
         server.into_inner().unwrap_or_else(PoisonError::into_inner).stop();
-        let file = Connection::open(database(folder.path())).map_err(|error| error.to_string())?;
-        let check: String = file
-            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-            .map_err(|error| error.to_string())?;
-        drop(file);
-        if check != "ok" {
-            return Err(format!("integrity_check: {check}"));
+        let check = Command::new(binary()).args(["database", "check"]).arg(database(folder.path())).output();
+        let check = check.map_err(|error| error.to_string())?;
+        if !check.status.success() {
+            let said = [check.stdout, check.stderr].concat();
+            return Err(format!("the check of the database: {}", String::from_utf8_lossy(&said)));
         }
         let server = Server::start(folder.path(), &options);
-        let read = read_all(&connect(server.grpc)).await;
         let log = server.log();
         server.stop();
         match log.lines().find(|line| line.contains("panicked at") || line.contains("ERROR")) {
             Some(line) => Err(format!("the server logged: {line}")),
-            None => read,
+            None => Ok(()),
         }
     }
-}
-
-/// Reads every run of every namespace: its row in the lists, its state and its history. A row whose checksum is wrong
-/// answers with an error.
-async fn read_all(channel: &Channel) -> Result<(), String> {
-    use steadfast_api::v1::workflowservice::workflow_service_client::WorkflowServiceClient;
-    let mut client = WorkflowServiceClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
-    for namespace in ["default", "other"] {
-        let mut next_page_token = bytes::Bytes::new();
-        loop {
-            let request = ListWorkflowExecutionsRequest {
-                namespace: namespace.into(),
-                page_size: 1000,
-                next_page_token,
-                ..Default::default()
-            };
-            let page = client.list_workflow_executions(request).await;
-            let page = page.map_err(|status| format!("a list after the restart: {status}"))?.into_inner();
-            for execution in page.executions.into_iter().map(|info| info.execution) {
-                let id = execution.clone().unwrap_or_default().workflow_id;
-                let wrong = |status: tonic::Status| format!("{id:?} after the restart: {status}");
-                let namespace = namespace.to_owned();
-                let request = DescribeWorkflowExecutionRequest {
-                    namespace: namespace.clone(),
-                    execution: execution.clone(),
-                };
-                client.describe_workflow_execution(request).await.map_err(wrong)?;
-                let mut token = bytes::Bytes::new();
-                loop {
-                    let request = GetWorkflowExecutionHistoryRequest {
-                        namespace: namespace.clone(),
-                        execution: execution.clone(),
-                        next_page_token: token,
-                        ..Default::default()
-                    };
-                    let page = client.get_workflow_execution_history(request).await.map_err(wrong)?;
-                    token = page.into_inner().next_page_token;
-                    if token.is_empty() {
-                        break;
-                    }
-                }
-            }
-            next_page_token = page.next_page_token;
-            if next_page_token.is_empty() {
-                break;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn connect(address: SocketAddr) -> Channel {

@@ -8,7 +8,6 @@ use crate::requests::{
 use crate::server::{Server, ServerOptions, binary, database};
 use rusqlite::{Connection, OpenFlags};
 use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use steadfast_api::v1::command::Command;
 use steadfast_api::v1::workflowservice::*;
@@ -175,7 +174,10 @@ impl World {
         let World { server, database: connection, folder, options, .. } = world;
         drop(connection);
         server.into_inner().unwrap_or_else(PoisonError::into_inner).stop();
-        let check = Command::new(binary()).args(["database", "check"]).arg(database(folder.path())).output();
+        let check = std::process::Command::new(binary())
+            .args(["database", "check"])
+            .arg(database(folder.path()))
+            .output();
         let check = check.map_err(|error| error.to_string())?;
         if !check.status.success() {
             let said = [check.stdout, check.stderr].concat();

@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// Writes the file.
+type Make = fn(&Path);
+
 pub async fn cases(_: &World, table: &mut Table) {
     let fine = Expect { codes: &["Ok"], text: "", may_write: false };
     table.class(27);
@@ -14,7 +17,7 @@ pub async fn cases(_: &World, table: &mut Table) {
         Answer::from_result(refuses(&world.folder().join("steadfast.db"), &pid))
     });
     table.class(28);
-    let rows: [(&str, fn(&Path), &str); 5] = [
+    let rows: [(&str, Make, &str); 5] = [
         ("a text", |path| write(path, &b"hello, this is no database at all\n".repeat(100)), ""),
         (
             "random bytes",

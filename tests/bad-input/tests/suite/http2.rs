@@ -188,12 +188,15 @@ fn floods(table: &mut Table) {
     row(table, "10,000 farewells", CALM, [hello(), goodbyes].concat());
 }
 
+/// The one of the two addresses that is meant.
+type Port = fn(&World) -> std::net::SocketAddr;
+
 /// Clients that take their time.
 fn slow(table: &mut Table) {
     table.class(10);
     // Time passes, and canaries are sent.
     let ended = Expect { codes: &["Ok"], text: "", may_write: true };
-    let all: [(&str, fn(&World) -> std::net::SocketAddr, &[u8]); 4] = [
+    let all: [(&str, Port, &[u8]); 4] = [
         ("gRPC that says nothing", |world| world.server_addresses().0, b""),
         ("gRPC that says half a preface", |world| world.server_addresses().0, &PREFACE[..10]),
         ("a page's client that says nothing", |world| world.server_addresses().1, b""),

@@ -163,13 +163,15 @@ fn durations(table: &mut Table) {
 
 const REFUSED: &[&str] = &["InvalidArgument", "NotFound", "FailedPrecondition"];
 
+type Spoil = fn(&mut RetryPolicy);
+
 fn retries(table: &mut Table) {
-    let policy = |spoil: fn(&mut RetryPolicy)| {
+    let policy = |spoil: Spoil| {
         let mut policy = RetryPolicy::default();
         spoil(&mut policy);
         Some(policy)
     };
-    let bad: &[(&str, fn(&mut RetryPolicy), &'static str)] = &[
+    let bad: &[(&str, Spoil, &'static str)] = &[
         ("a coefficient of 0.5", |p| p.backoff_coefficient = 0.5, "BackoffCoefficient"),
         ("a coefficient of -1", |p| p.backoff_coefficient = -1.0, "BackoffCoefficient"),
         ("a coefficient that is no number", |p| p.backoff_coefficient = f64::NAN, "BackoffCoefficient"),

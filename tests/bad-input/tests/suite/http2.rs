@@ -126,7 +126,7 @@ fn frames(table: &mut Table) {
     }
 }
 
-const CALM: &[&str] = &["GOAWAY 11", "closed", "open"];
+const CALM: &[&str] = &["GOAWAY 11", "RST 7", "RST 11", "closed", "open"];
 const CALMED: &[&str] = &["GOAWAY 11", "GOAWAY 1", "closed"];
 
 /// What keeps the rules, too often. The canary that follows tells that others do not suffer.

@@ -6,8 +6,8 @@
 // The deprecated fields of the API are part of the contract: old SDKs send and read them.
 #![allow(deprecated)]
 
-pub mod admission;
 mod accept;
+pub mod admission;
 pub mod call;
 mod callbacks;
 pub mod check;

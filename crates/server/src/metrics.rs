@@ -3,8 +3,8 @@
 //! Names and labels are the reference's where it has them; what it does not have begins with `steadfast_`. Durations are
 //! in seconds.
 
-use crate::admission::Kind;
 use crate::accept;
+use crate::admission::Kind;
 use crate::frontend::Frontend;
 use ahash::HashMap;
 use axum::Router;

@@ -30,7 +30,7 @@ pub async fn cases(_: &World, table: &mut Table) {
         table.invalid(
             &format!("a callback to {url:?}"),
             start(|r| r.completion_callbacks = callbacks()),
-            "invalid url",
+            "url",
         );
     }
     let unknown = vec![Callback::default()];

@@ -19,6 +19,23 @@ pub struct Family {
 /// A case that takes longer is named.
 const SLOW: Duration = Duration::from_secs(3);
 
+/// How often a refused case after which the database was another is looked at once more. A timer of an earlier case may
+/// have fired in that moment; what the case itself writes it writes every time.
+const LOOKS: u32 = 3;
+
+/// What is wrong after a case.
+enum Wrong {
+    /// It was refused, and the database is another.
+    Written,
+    Other(String),
+}
+
+impl From<String> for Wrong {
+    fn from(text: String) -> Wrong {
+        Wrong::Other(text)
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 struct Counts {
     passed: u32,
@@ -40,6 +57,7 @@ pub async fn run(families: Vec<Family>) -> ExitCode {
             name.contains(&wanted)
         });
         let mut count = 0;
+        let mut doubtful = Vec::new();
         for case in cases {
             count += 1;
             let (class, name) = (case.class, full_name(&family, &case));
@@ -51,7 +69,8 @@ pub async fn run(families: Vec<Family>) -> ExitCode {
             }
             match outcome {
                 Ok(()) => counts.passed += 1,
-                Err(wrong) => {
+                Err(Wrong::Written) => doubtful.push((class, name)),
+                Err(Wrong::Other(wrong)) => {
                     counts.failed += 1;
                     println!("FAILED {name}: {wrong}");
                     failures.push(name);
@@ -64,6 +83,17 @@ pub async fn run(families: Vec<Family>) -> ExitCode {
         }
         if count == 0 {
             continue;
+        }
+        for (class, name) in doubtful {
+            let counts = classes.entry(class).or_default();
+            match writes_again(&world, &family, &name).await {
+                false => counts.passed += 1,
+                true => {
+                    counts.failed += 1;
+                    println!("FAILED {name}: refused, but something was written");
+                    failures.push(name);
+                }
+            }
         }
         if let Err(wrong) = world.check_database().await {
             println!("FAILED {} after all: {wrong}", family.name);
@@ -84,19 +114,38 @@ fn full_name(family: &Family, case: &Case) -> String {
     format!("{}/{:02} {}", family.name, case.class, case.name)
 }
 
-async fn one(world: &Arc<World>, case: Case) -> Result<(), String> {
+/// Whether a case of this family writes something each time that it is tried while nothing else happens.
+async fn writes_again(world: &Arc<World>, family: &Family, name: &str) -> bool {
+    for _ in 0..LOOKS {
+        world.settled().await;
+        let mut table = Table::default();
+        (family.cases)(world, &mut table).await;
+        world.settled().await;
+        let Some(case) = table.cases().into_iter().find(|case| full_name(family, case) == name) else {
+            return true;
+        };
+        if one(world, case).await.is_ok() {
+            println!("{name}: something else was written beside it; alone it writes nothing");
+            return false;
+        }
+    }
+    true
+}
+
+async fn one(world: &Arc<World>, case: Case) -> Result<(), Wrong> {
     let before = world.version();
     let answer = (case.act)(world.clone()).await;
     let after = world.version();
     let healthy = world.healthy().await;
     if !case.expect.met_by(&answer) {
         let (code, text) = (&answer.code, shortened(&answer.text));
-        return Err(format!("{code} {text:?} came back; expected {:?}{}", case.expect, also(healthy)));
+        return Err(format!("{code} {text:?} came back; expected {:?}{}", case.expect, also(healthy)).into());
     }
-    if before != after && !case.expect.may_write {
-        return Err(format!("refused, but something was written{}", also(healthy)));
+    healthy?;
+    match before != after && !case.expect.may_write {
+        true => Err(Wrong::Written),
+        false => Ok(()),
     }
-    healthy
 }
 
 fn also(healthy: Result<(), String>) -> String {

@@ -77,6 +77,18 @@ impl World {
         version.expect("the database can be asked")
     }
 
+    /// Waits until nothing was committed for half a second; for ten at most.
+    pub async fn settled(&self) {
+        const QUIET: std::time::Duration = std::time::Duration::from_millis(500);
+        for _ in 0..20 {
+            let before = self.version();
+            tokio::time::sleep(QUIET).await;
+            if self.version() == before {
+                return;
+            }
+        }
+    }
+
     pub async fn start(&self, request: StartWorkflowExecutionRequest) -> String {
         let reply: StartWorkflowExecutionResponse = ask(self, &request).await.expect("it is in order");
         reply.run_id

@@ -1,4 +1,5 @@
-//! Reads: a few threads, each with a connection of its own, so that a long list does not hold up the loading of a run.
+//! Reads: a few threads with as many connections as they need at once, so that a long list does not hold up the loading
+//! of a run. The connection that was used last is used next: one that nobody needs is not opened, and takes no memory.
 
 use super::{file, store_error};
 use rusqlite::Connection;
@@ -46,6 +47,8 @@ struct Queue {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
+    /// Connections that no thread uses now.
+    idle: Vec<Connection>,
     closed: bool,
 }
 
@@ -74,6 +77,7 @@ impl Queue {
                 return Some(job);
             }
             if state.closed {
+                state.idle.clear();
                 return None;
             }
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -166,21 +170,18 @@ impl Probe {
 }
 
 fn read(queue: &Queue, path: PathBuf) {
-    let mut connection: Option<Connection> = None;
     while let Some(job) = queue.next() {
-        let open = match connection.take() {
-            Some(open) => open,
-            None => match file::open_reader(&path) {
-                Ok(opened) => opened,
-                Err(error) => {
-                    // The job is dropped, and its caller hears so.
-                    tracing::warn!(%error, "the database cannot be opened for a read");
-                    continue;
-                }
-            },
+        let idle = queue.state().idle.pop();
+        let connection = match idle.map_or_else(|| file::open_reader(&path), Ok) {
+            Ok(connection) => connection,
+            Err(error) => {
+                // The job is dropped, and its caller hears so.
+                tracing::warn!(%error, "the database cannot be opened for a read");
+                continue;
+            }
         };
-        if job(&open) == Afterwards::Keep {
-            connection = Some(open);
+        if job(&connection) == Afterwards::Keep {
+            queue.state().idle.push(connection);
         }
     }
 }

@@ -97,10 +97,12 @@ impl Line {
         if self.known.contains(&(due.run.run, due.sequence)) {
             return true;
         }
-        let address = self.by_address.entry(address_of(&due.url).to_owned()).or_default();
-        if address.waiting.len() >= WAITING_FOR_ONE || self.waiting >= WAITING {
+        let name = address_of(&due.url);
+        let for_one = self.by_address.get(name).map_or(0, |address| address.waiting.len());
+        if for_one >= WAITING_FOR_ONE || self.waiting >= WAITING {
             return false;
         }
+        let address = self.by_address.entry(name.to_owned()).or_default();
         self.known.insert((due.run.run, due.sequence));
         self.waiting += 1;
         address.waiting.push_back(due);

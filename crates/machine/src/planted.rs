@@ -60,14 +60,13 @@ pub enum Planted {
     BranchFreedEarly,
     /// Lists and counts are not told that a run closed.
     ListNotTold,
-    /// Who is to be told how a run ended counts as told when the call begins. Not in `ALL`: clients of the simulation
-    /// attach no callbacks yet.
+    /// Who is to be told how a run ended counts as told when the call begins.
     CallAssumed,
 }
 
 impl Planted {
     /// The simulator has to find each of them.
-    pub const ALL: [Planted; 27] = [
+    pub const ALL: [Planted; 28] = [
         Planted::AcknowledgeBeforeCommit,
         Planted::RefuseBeforeCommit,
         Planted::AlarmNotArmed,
@@ -95,6 +94,7 @@ impl Planted {
         Planted::ParentCloseLost,
         Planted::BranchFreedEarly,
         Planted::ListNotTold,
+        Planted::CallAssumed,
     ];
 }
 

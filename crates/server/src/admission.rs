@@ -1,6 +1,6 @@
 //! What is let in when more comes than can be done.
 //!
-//! New work (starts, signals, updates) is refused before it costs anything, so that workers, whose calls bring what was
+//! New work (starts and signals) is refused before it costs anything, so that workers, whose calls bring what was
 //! begun to its end, go on at full speed. There is no rate to configure: the calls that end at a commit tell how long
 //! they took, and the fastest of a tenth of a second says whether there is a queue that does not drain. While there is,
 //! fewer calls of new work may run at once; as soon as there is none, more may. With few of them at once nothing is

@@ -20,13 +20,9 @@ pub fn unsettled(world: &World) -> Vec<String> {
     if !audit.messages.is_empty() {
         why.push(format!("{} messages wait", audit.messages.len()));
     }
-    let (open, all) = (audit.open_runs(), audit.all_runs());
+    let open = audit.open_runs();
     drop(audit);
-    for key in all {
-        if let Some(run) = world.disk.run(&key).filter(|run| !run.is_open() && run.alarm().is_some()) {
-            why.push(format!("{key}: somebody waits to be told of its end: {:?}", run.callbacks));
-        }
-    }
+    why.extend(untold(world));
     for key in open {
         let Some(run) = world.disk.run(&key) else { continue };
         if run.core.task.is_some() {
@@ -47,6 +43,15 @@ pub fn unsettled(world: &World) -> Vec<String> {
         }
     }
     why
+}
+
+/// The closed runs that somebody still has to be told of.
+pub fn untold(world: &World) -> Vec<String> {
+    let closed = world.disk.audit().all_runs().into_iter().filter_map(|key| {
+        let run = world.disk.run(&key).filter(|run| !run.is_open() && run.alarm().is_some())?;
+        Some(format!("{key}: somebody waits to be told of its end: {:?}", run.callbacks))
+    });
+    closed.collect()
 }
 
 /// Everything that was acknowledged against everything that is stored.

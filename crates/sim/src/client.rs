@@ -7,7 +7,7 @@ use crate::world::{Phase, QUEUE, World, deadline};
 use prost::Message as _;
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_api::v1::common::{Payload, Payloads};
+use steadfast_api::v1::common::{Callback, Payload, Payloads, callback};
 use steadfast_api::v1::enums::{EventType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy};
 use steadfast_api::v1::history::History;
 use steadfast_api::v1::query::WorkflowQuery;
@@ -106,6 +106,15 @@ async fn operate(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
     world.board.note(format_args!("{} reset {}: {}", key.id, run.id, brief(&answer)));
 }
 
+/// Somebody who wants to be told how the run ends.
+fn listener(random: &mut Random) -> Callback {
+    let url = format!("http://listener-{}/", random.below(3));
+    Callback {
+        variant: Some(callback::Variant::Nexus(callback::Nexus { url, ..callback::Nexus::default() })),
+        ..Callback::default()
+    }
+}
+
 fn a_start(world: &World, random: &mut Random, key: &EntityKey) -> Start {
     let conflict = [
         WorkflowIdConflictPolicy::Unspecified,
@@ -137,6 +146,7 @@ fn a_start(world: &World, random: &mut Random, key: &EntityKey) -> Start {
         reuse: *random.pick(&reuse),
         eager,
         eager_worker: eager.then(|| EagerWorker { identity: "eager".into(), build_id: String::new() }),
+        callbacks: if random.percent(25) { vec![listener(random)] } else { Vec::new() },
         ..Start::default()
     }
 }

@@ -233,7 +233,7 @@ async fn compare_all(world: &World) {
 async fn finish(world: &World) {
     for _ in 0..60 {
         let open: Vec<RunKey> = world.disk.audit().open_runs();
-        if world.board.is_broken() || open.is_empty() {
+        if world.board.is_broken() || open.is_empty() && check::untold(world).is_empty() {
             break;
         }
         for key in open {

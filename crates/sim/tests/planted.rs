@@ -7,7 +7,7 @@ use steadfast_machine::planted::{Planted, plant};
 use steadfast_sim::{Report, run};
 
 /// Seeds within which each bug is found.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 1_500;
 
 struct Hunt {
     bug: Planted,

@@ -11,6 +11,9 @@ use tokio::net::TcpStream;
 /// The most open files of the server: enough to work, too few for what comes.
 pub const FILES: u32 = 256;
 const CONNECTIONS: usize = 5000;
+/// What the server does not take waits in the listener's queue, which may be short; when that is full, the system sends
+/// what opens a connection once more after a second. A server that still takes connections has room again by then.
+const NO_MORE_FIT: Duration = Duration::from_millis(2_500);
 
 pub fn options() -> ServerOptions {
     ServerOptions { open_files: Some(FILES), ..ServerOptions::default() }
@@ -55,8 +58,7 @@ async fn flood(world: &World, api: bool) -> Vec<TcpStream> {
     let address = if api { addresses.0 } else { addresses.1 };
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
-        // What the server does not take waits in the listener's queue, which is short: then no more fit.
-        match tokio::time::timeout(Duration::from_millis(50), TcpStream::connect(address)).await {
+        match tokio::time::timeout(NO_MORE_FIT, TcpStream::connect(address)).await {
             Ok(Ok(connection)) => connections.push(connection),
             _ => break,
         }

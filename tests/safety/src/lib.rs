@@ -8,6 +8,7 @@ pub mod clock;
 pub mod disk;
 pub mod flip;
 pub mod full;
+pub mod histories;
 pub mod kill;
 pub mod load;
 pub mod mount;

@@ -3,14 +3,14 @@
 use anyhow::{Result, bail};
 use clap::Parser;
 use safety_test::report::Report;
-use safety_test::{clock, flip, full, kill, overload, power, refuse};
+use safety_test::{clock, flip, full, histories, kill, overload, power, refuse};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Kills, power cuts and the other disasters, against the real server. Without a name, all of them.
 #[derive(Parser)]
 struct Arguments {
-    /// Which to run: kill, power, full, clock, refuse, flip, overload.
+    /// Which to run: kill, power, full, clock, refuse, flip, histories, overload.
     names: Vec<String>,
     /// How often the server is killed.
     #[arg(long, default_value_t = 500)]
@@ -27,6 +27,12 @@ struct Arguments {
     /// How many bits are flipped.
     #[arg(long, default_value_t = 1000)]
     flips: usize,
+    /// How many histories of calls are recorded; with kills in every other one.
+    #[arg(long, default_value_t = 100)]
+    histories: usize,
+    /// Calls of each history.
+    #[arg(long, default_value_t = 2000)]
+    calls: usize,
     /// Seconds for which three times as much is asked for as can be done.
     #[arg(long, default_value_t = 20)]
     rush: u64,
@@ -35,7 +41,7 @@ struct Arguments {
     seed: u64,
 }
 
-const NAMES: [&str; 7] = ["kill", "power", "full", "clock", "refuse", "flip", "overload"];
+const NAMES: [&str; 8] = ["kill", "power", "full", "clock", "refuse", "flip", "histories", "overload"];
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -76,6 +82,7 @@ async fn one(name: &str, arguments: &Arguments) -> Result<Report> {
         "clock" => clock::jumps(arguments.jumps, arguments.seed).await,
         "refuse" => refuse::cases().await,
         "flip" => flip::bits(arguments.flips, arguments.seed).await,
+        "histories" => histories::runs(arguments.histories, arguments.calls, arguments.seed).await,
         "overload" => overload::rush(Duration::from_secs(arguments.rush)).await,
         other => bail!("there is no test `{other}`"),
     }

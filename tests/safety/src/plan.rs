@@ -9,7 +9,7 @@ use steadfast_api::v1::command::{
     ScheduleActivityTaskCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
     StartTimerCommandAttributes,
 };
-use steadfast_api::v1::common::{ActivityType, RetryPolicy, WorkflowType};
+use steadfast_api::v1::common::{ActivityType, Payloads, RetryPolicy, WorkflowType};
 use steadfast_api::v1::enums::{CommandType, EventType};
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_api::v1::history::history_event::Attributes as Event;
@@ -105,7 +105,10 @@ pub struct Answer {
 pub fn decide(task: &Task<'_>) -> Answer {
     let mut answer = Answer::default();
     for message in task.messages {
-        answer.accept(message);
+        if let Some(update) = update_of(message) {
+            let result = update.input.as_ref().and_then(|input| input.args.clone());
+            answer.accept(message, update, result);
+        }
     }
     let count = |wanted| task.events.iter().filter(|event| event.event_type() == wanted).count();
     let finish = task.events.iter().any(|event| {
@@ -170,6 +173,12 @@ pub fn link(events: &[HistoryEvent]) -> usize {
     text(input).parse().unwrap_or(0)
 }
 
+/// The update that a message asks a worker for.
+pub fn update_of(message: &ProtocolMessage) -> Option<Request> {
+    let body = message.body.as_ref().map(|any| any.value.as_slice()).unwrap_or_default();
+    Request::decode(body).ok()
+}
+
 /// The id of a parent's child.
 pub fn child_id(parent: &str, index: usize) -> String {
     format!("{parent}-child-{index}")
@@ -180,7 +189,12 @@ fn command(kind: CommandType, attributes: Attributes) -> Command {
 }
 
 fn complete() -> Command {
-    let attributes = CompleteWorkflowExecutionCommandAttributes { result: payloads("done") };
+    complete_with("done")
+}
+
+/// Ends the run with this result.
+pub fn complete_with(result: &str) -> Command {
+    let attributes = CompleteWorkflowExecutionCommandAttributes { result: payloads(result) };
     command(
         CommandType::CompleteWorkflowExecution,
         Attributes::CompleteWorkflowExecutionCommandAttributes(attributes),
@@ -256,22 +270,20 @@ fn continue_as_new(on: &str, link: usize) -> Command {
 }
 
 impl Answer {
-    /// Accepts the update of a message and completes it at once, with its argument as the result.
-    fn accept(&mut self, message: &ProtocolMessage) {
-        let body = message.body.as_ref().map(|any| any.value.as_slice()).unwrap_or_default();
-        let Ok(request) = Request::decode(body) else { return };
+    /// Accepts the update of a message and completes it at once.
+    pub fn accept(&mut self, message: &ProtocolMessage, update: Request, result: Option<Payloads>) {
         let sequencing = match message.sequencing_id {
             Some(SequencingId::EventId(id)) => id,
             _ => 0,
         };
-        let result = request.input.as_ref().and_then(|input| input.args.clone()).unwrap_or_default();
+        let meta = update.meta.clone();
         let accepted = Acceptance {
             accepted_request_message_id: message.id.clone(),
             accepted_request_sequencing_event_id: sequencing,
-            accepted_request: Some(request.clone()),
+            accepted_request: Some(update),
         };
-        let done =
-            Response { meta: request.meta, outcome: Some(Outcome { value: Some(Value::Success(result)) }) };
+        let success = Value::Success(result.unwrap_or_default());
+        let done = Response { meta, outcome: Some(Outcome { value: Some(success) }) };
         self.send(&message.protocol_instance_id, "accept", "Acceptance", accepted.encode_to_vec());
         self.send(&message.protocol_instance_id, "complete", "Response", done.encode_to_vec());
     }

@@ -28,6 +28,11 @@ pub struct Findings {
     pub acknowledged: usize,
     /// How long after they were due timers fired.
     pub timer_delays: Vec<Duration>,
+    /// Callbacks of runs that ended, and calls that were made for them.
+    pub callbacks: usize,
+    pub calls: usize,
+    /// From when the listener was well until all callbacks had succeeded, each time.
+    pub told_after: Vec<Duration>,
     /// Each breaks a promise.
     pub wrong: Vec<String>,
 }
@@ -39,6 +44,9 @@ impl Findings {
         self.events += other.events;
         self.acknowledged += other.acknowledged;
         self.timer_delays.extend(other.timer_delays);
+        self.callbacks += other.callbacks;
+        self.calls += other.calls;
+        self.told_after.extend(other.told_after);
         self.wrong.extend(other.wrong);
     }
 }

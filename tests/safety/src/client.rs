@@ -1,13 +1,13 @@
 //! The client's side of the calls on the raw API, and how a call is insisted on while the server comes and goes.
 
+use crate::requests;
 use anyhow::{Context, Result, bail};
 use prost::Message;
 use std::time::Duration;
-use steadfast_api::v1::common::{Payload, Payloads, WorkflowExecution, WorkflowType};
+use steadfast_api::v1::common::{Callback, Payload, Payloads, WorkflowExecution};
 use steadfast_api::v1::enums::{HistoryEventFilterType, UpdateWorkflowExecutionLifecycleStage};
 use steadfast_api::v1::history::{History, HistoryEvent};
 use steadfast_api::v1::taskqueue::TaskQueue;
-use steadfast_api::v1::update::{Input, Meta, Request as Update, WaitPolicy};
 use steadfast_api::v1::workflow::WorkflowExecutionInfo;
 use steadfast_api::v1::workflowservice::workflow_service_client::WorkflowServiceClient;
 use steadfast_api::v1::workflowservice::*;
@@ -25,8 +25,6 @@ const POLL: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(10);
 /// A call that got no definite answer in this time is a failure of its own.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// A workflow task whose worker never got it is given to another after this.
-const TASK_TIMEOUT: prost_types::Duration = prost_types::Duration { seconds: 2, nanos: 0 };
 const MAX_MESSAGE: usize = 128 << 20;
 
 #[derive(Clone)]
@@ -91,16 +89,18 @@ impl Client {
 
     /// Starts a run and gives its id.
     pub async fn start(&self, kind: &str, id: &str) -> Result<String, Status> {
-        let request = StartWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_id: id.into(),
-            workflow_type: Some(WorkflowType { name: kind.into() }),
-            task_queue: Some(queue(&self.queue)),
-            workflow_task_timeout: Some(TASK_TIMEOUT),
-            identity: IDENTITY.into(),
-            request_id: format!("{id}-start"),
-            ..Default::default()
-        };
+        self.start_calling(kind, id, Vec::new()).await
+    }
+
+    /// Starts a run whose end is told to these.
+    pub async fn start_calling(
+        &self,
+        kind: &str,
+        id: &str,
+        completion_callbacks: Vec<Callback>,
+    ) -> Result<String, Status> {
+        let start = requests::start(&self.queue, kind, id, format!("{id}-start"));
+        let request = StartWorkflowExecutionRequest { completion_callbacks, ..start };
         let reply =
             insist(&self.rpc, &request, async |mut rpc, request| rpc.start_workflow_execution(request).await);
         Ok(reply.await?.run_id)
@@ -108,18 +108,8 @@ impl Client {
 
     /// Signals a run, which is started if it is not there; gives its id.
     pub async fn signal_with_start(&self, kind: &str, id: &str, mark: &str) -> Result<String, Status> {
-        let request = SignalWithStartWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_id: id.into(),
-            workflow_type: Some(WorkflowType { name: kind.into() }),
-            task_queue: Some(queue(&self.queue)),
-            workflow_task_timeout: Some(TASK_TIMEOUT),
-            identity: IDENTITY.into(),
-            request_id: format!("{id}-{mark}"),
-            signal_name: "mark".into(),
-            signal_input: payloads(mark),
-            ..Default::default()
-        };
+        let start = requests::start(&self.queue, kind, id, format!("{id}-{mark}"));
+        let request = requests::signal_with_start(start, "mark", mark);
         let reply = insist(&self.rpc, &request, async |mut rpc, request| {
             rpc.signal_with_start_workflow_execution(request).await
         });
@@ -128,15 +118,7 @@ impl Client {
 
     /// Sends the signal `name` with the input `mark`.
     pub async fn signal(&self, id: &str, name: &str, mark: &str) -> Result<(), Status> {
-        let request = SignalWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_execution: Some(execution(id, "")),
-            signal_name: name.into(),
-            input: payloads(mark),
-            identity: IDENTITY.into(),
-            request_id: format!("{id}-{name}-{mark}"),
-            ..Default::default()
-        };
+        let request = requests::signal(id, "", name, mark, format!("{id}-{name}-{mark}"));
         let reply = insist(&self.rpc, &request, async |mut rpc, request| {
             rpc.signal_workflow_execution(request).await
         });
@@ -146,24 +128,13 @@ impl Client {
     /// Sends an update and waits until it is completed; gives its result.
     pub async fn update(&self, id: &str, mark: &str) -> Result<Option<Payloads>, Status> {
         use steadfast_api::v1::update::outcome::Value;
-        let completed = UpdateWorkflowExecutionLifecycleStage::Completed;
-        let request = UpdateWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_execution: Some(execution(id, "")),
-            wait_policy: Some(WaitPolicy { lifecycle_stage: completed.into() }),
-            request: Some(Update {
-                meta: Some(Meta { update_id: mark.into(), identity: IDENTITY.into() }),
-                input: Some(Input { name: "update".into(), args: payloads(mark), ..Default::default() }),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
+        let request = requests::update(id, mark, mark);
         loop {
             let reply = insist_for(POLL, &self.rpc, &request, async |mut rpc, request| {
                 rpc.update_workflow_execution(request).await
             });
             let reply = reply.await?;
-            if reply.stage() == completed {
+            if reply.stage() == UpdateWorkflowExecutionLifecycleStage::Completed {
                 return match reply.outcome.and_then(|outcome| outcome.value) {
                     Some(Value::Success(result)) => Ok(Some(result)),
                     Some(Value::Failure(failure)) => Err(Status::aborted(failure.message)),
@@ -174,13 +145,7 @@ impl Client {
     }
 
     pub async fn terminate(&self, id: &str, run: &str) -> Result<(), Status> {
-        let request = TerminateWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_execution: Some(execution(id, run)),
-            reason: "the test wants it".into(),
-            identity: IDENTITY.into(),
-            ..Default::default()
-        };
+        let request = requests::terminate(id, run, "the test wants it");
         let reply = insist(&self.rpc, &request, async |mut rpc, request| {
             rpc.terminate_workflow_execution(request).await
         });
@@ -201,15 +166,21 @@ impl Client {
         reply.await.map(drop)
     }
 
+    pub async fn describe(&self, id: &str, run: &str) -> Result<DescribeWorkflowExecutionResponse, Status> {
+        let request = requests::describe(id, run);
+        let reply = insist(&self.rpc, &request, async |mut rpc, request| {
+            rpc.describe_workflow_execution(request).await
+        });
+        reply.await
+    }
+
     /// Waits for the close of a run and gives the event.
     pub async fn closed(&self, id: &str, run: &str) -> Result<HistoryEvent> {
         let mut request = GetWorkflowExecutionHistoryRequest {
-            namespace: NAMESPACE.into(),
-            execution: Some(execution(id, run)),
             wait_new_event: true,
             history_event_filter_type: HistoryEventFilterType::CloseEvent.into(),
             skip_archival: true,
-            ..Default::default()
+            ..requests::history(id, run)
         };
         let began = std::time::Instant::now();
         loop {
@@ -230,11 +201,7 @@ impl Client {
 
     /// All events of a run.
     pub async fn history(&self, id: &str, run: &str) -> Result<Vec<HistoryEvent>, Status> {
-        let mut request = GetWorkflowExecutionHistoryRequest {
-            namespace: NAMESPACE.into(),
-            execution: Some(execution(id, run)),
-            ..Default::default()
-        };
+        let mut request = requests::history(id, run);
         let mut events = Vec::new();
         loop {
             let reply = insist(&self.rpc, &request, async |mut rpc, request| {
@@ -253,12 +220,7 @@ impl Client {
 
     /// All runs that a query of the list finds.
     pub async fn list(&self, query: &str) -> Result<Vec<WorkflowExecutionInfo>, Status> {
-        let mut request = ListWorkflowExecutionsRequest {
-            namespace: NAMESPACE.into(),
-            page_size: 500,
-            query: query.into(),
-            ..Default::default()
-        };
+        let mut request = requests::list(query);
         let mut runs = Vec::new();
         loop {
             let reply = insist(&self.rpc, &request, async |mut rpc, request| {

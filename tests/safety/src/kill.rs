@@ -1,8 +1,10 @@
 //! `kill -9` at random moments under load: nothing that was acknowledged is lost, nothing is there twice, timers and
 //! retries that fell due meanwhile happen, every workflow ends, and the server serves again within a second.
 
+use crate::callbacks::{self, Open};
 use crate::check::{self, Findings};
 use crate::client::Client;
+use crate::listener::Listener;
 use crate::load::Load;
 use crate::report::{Report, quantile, quantiles};
 use crate::server::{Server, Setup};
@@ -29,7 +31,9 @@ const MANY: usize = 100;
 /// The server does not come back, or does not answer; broken promises are in the report.
 pub async fn rounds(kills: usize, seed: u64) -> Result<Report> {
     let folder = tempfile::tempdir()?;
-    let setup = Setup::new(folder.path())?;
+    let listener = Listener::start(seed).await?;
+    let mut setup = Setup::new(folder.path())?;
+    setup.flags = listener.flags();
     let mut random = fastrand::Rng::with_seed(seed);
     let worker = Worker::start(setup.channel()?, QUEUE, POLLERS);
     let client = Client::new(setup.channel()?, QUEUE);
@@ -40,13 +44,18 @@ pub async fn rounds(kills: usize, seed: u64) -> Result<Report> {
     while killed < kills {
         let chapter = ROUNDS_OF_A_CHAPTER.min(kills - killed);
         let prefix = format!("kill{killed}");
-        let load = Load::start(&setup.channel()?, QUEUE, &prefix, LANES, seed + killed as u64);
+        listener.set_ill(true);
+        let open = Open::start(&client, &listener, &prefix);
+        let (channel, port) = (setup.channel()?, Some(listener.port()));
+        let load = Load::start_calling(&channel, QUEUE, &prefix, LANES, seed + killed as u64, port);
         for _ in 0..chapter {
             tokio::time::sleep(Duration::from_millis(random.u64(LIFE))).await;
             server = again(server, &setup, &mut serving).await?;
         }
         killed += chapter;
         let ledger = load.stop().await;
+        listener.set_ill(false);
+        findings.add(callbacks::compare(&client, &listener, &prefix, &ledger.entries, open).await?);
         let found = check::compare(&client, &prefix, ledger, worker.acknowledged()).await?;
         findings.add(found);
         server.must_run()?;
@@ -84,5 +93,9 @@ pub fn describe(report: &mut Report, findings: Findings) {
     report.figure("runs and events read back", format!("{}, {}", findings.runs, findings.events));
     report.figure("acknowledged calls, all found once", findings.acknowledged);
     report.figure("timers fired after they were due by", quantiles(&findings.timer_delays));
+    if findings.callbacks > 0 {
+        report.figure("callbacks, and calls for them", format!("{}, {}", findings.callbacks, findings.calls));
+        report.figure("all had succeeded after", quantiles(&findings.told_after));
+    }
     report.wrong.extend(findings.wrong);
 }

@@ -2,10 +2,12 @@
 //! the ledger of what was acknowledged to them.
 
 use crate::client::{Client, text};
+use crate::listener::callback_at;
 use crate::plan::Plan;
 use anyhow::{Result, bail, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use steadfast_api::v1::common::Callback;
 use steadfast_api::v1::history::history_event::Attributes as Event;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
@@ -18,10 +20,15 @@ pub struct Entry {
     pub id: String,
     /// The run that the start named.
     pub run: String,
+    /// The run that ended for good, and when; the same one unless it went on as a new one.
+    pub last_run: String,
+    pub closed_at: Option<prost_types::Timestamp>,
     /// Inputs of signals, in the order in which they were sent.
     pub signals: Vec<String>,
     /// Ids of updates whose completion was told.
     pub updates: Vec<String>,
+    /// Whether its end is told to the listener.
+    pub calls_back: bool,
 }
 
 /// What the clients of a load saw.
@@ -41,13 +48,26 @@ pub struct Load {
 impl Load {
     /// So many lanes; every workflow id begins with `prefix`.
     pub fn start(channel: &Channel, queue: &str, prefix: &str, lanes: usize, seed: u64) -> Load {
+        Load::start_calling(channel, queue, prefix, lanes, seed, None)
+    }
+
+    /// The same; the end of some workflows is told to the listener on this port.
+    pub fn start_calling(
+        channel: &Channel,
+        queue: &str,
+        prefix: &str,
+        lanes: usize,
+        seed: u64,
+        listener: Option<u16>,
+    ) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = JoinSet::new();
         for lane in 0..lanes {
             let client = Client::new(channel.clone(), queue);
             let prefix = format!("{prefix}-{lane}");
             let random = fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(lane as u64));
-            running.spawn(run_lane(client, prefix, random, stop.clone()));
+            let lane = Lane { client, prefix, listener, stop: stop.clone() };
+            running.spawn(lane.run(random));
         }
         Load { stop, lanes: running }
     }
@@ -69,31 +89,53 @@ impl Load {
     }
 }
 
-async fn run_lane(
+/// A client that drives one workflow after the other.
+struct Lane {
     client: Client,
     prefix: String,
-    mut random: fastrand::Rng,
+    listener: Option<u16>,
     stop: Arc<AtomicBool>,
-) -> Ledger {
-    let mut ledger = Ledger::default();
-    for number in 0.. {
-        if stop.load(Ordering::Acquire) {
-            break;
+}
+
+impl Lane {
+    async fn run(self, mut random: fastrand::Rng) -> Ledger {
+        let mut ledger = Ledger::default();
+        for number in 0.. {
+            if self.stop.load(Ordering::Acquire) {
+                break;
+            }
+            let plan = Plan::ALL[random.usize(..Plan::ALL.len())];
+            let id = format!("{}-{number}", self.prefix);
+            // What signal-with-start starts calls nobody.
+            let listener = self.listener.filter(|_| plan != Plan::SignalWithStart && random.u8(..3) == 0);
+            let callback = listener.map(|port| callback_at(port, &id));
+            match drive(&self.client, plan, &id, callback, &mut random).await {
+                Ok(entry) => ledger.entries.push(entry),
+                Err(error) => ledger.trouble.push(format!("{id} ({}): {error:#}", plan.name())),
+            }
         }
-        let plan = Plan::ALL[random.usize(..Plan::ALL.len())];
-        let id = format!("{prefix}-{number}");
-        match drive(&client, plan, &id, &mut random).await {
-            Ok(entry) => ledger.entries.push(entry),
-            Err(error) => ledger.trouble.push(format!("{id} ({}): {error:#}", plan.name())),
-        }
+        ledger
     }
-    ledger
 }
 
 /// One workflow from its start until its close was seen.
-async fn drive(client: &Client, plan: Plan, id: &str, random: &mut fastrand::Rng) -> Result<Entry> {
-    let mut entry =
-        Entry { plan, id: id.into(), run: String::new(), signals: Vec::new(), updates: Vec::new() };
+async fn drive(
+    client: &Client,
+    plan: Plan,
+    id: &str,
+    callback: Option<Callback>,
+    random: &mut fastrand::Rng,
+) -> Result<Entry> {
+    let mut entry = Entry {
+        plan,
+        id: id.into(),
+        run: String::new(),
+        last_run: String::new(),
+        closed_at: None,
+        signals: Vec::new(),
+        updates: Vec::new(),
+        calls_back: callback.is_some(),
+    };
     if plan == Plan::SignalWithStart {
         for number in 0..random.usize(1..5) {
             let mark = number.to_string();
@@ -103,7 +145,7 @@ async fn drive(client: &Client, plan: Plan, id: &str, random: &mut fastrand::Rng
             entry.signals.push(mark);
         }
     } else {
-        entry.run = match client.start(plan.name(), id).await {
+        entry.run = match client.start_calling(plan.name(), id, callback.into_iter().collect()).await {
             Ok(run) => run,
             // A try whose reply was lost has started it, and it has gone on as a new run, which knows nothing of the
             // request id: so it is in the reference, too.
@@ -137,13 +179,14 @@ async fn drive(client: &Client, plan: Plan, id: &str, random: &mut fastrand::Rng
         unless_over(client.signal(id, "finish", "finish").await)?;
         entry.signals.push("finish".into());
     }
-    let mut run = entry.run.clone();
+    entry.last_run = entry.run.clone();
     loop {
-        let closed = client.closed(id, &run).await?;
+        let closed = client.closed(id, &entry.last_run).await?;
         let Some(Event::WorkflowExecutionContinuedAsNewEventAttributes(continued)) = closed.attributes else {
+            entry.closed_at = closed.event_time;
             return Ok(entry);
         };
-        run = continued.new_execution_run_id;
+        entry.last_run = continued.new_execution_run_id;
     }
 }
 

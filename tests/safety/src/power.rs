@@ -1,10 +1,12 @@
 //! Power cuts under load: what was not synced is lost, whole or in parts, and so are names that their folder was not
 //! synced for. The server starts on what is left, and everything that it acknowledged is there.
 
+use crate::callbacks::{self, Open};
 use crate::check::{self, Findings};
 use crate::client::Client;
 use crate::disk::{Disk, Loss, Lost};
 use crate::kill::{LANES, POLLERS, QUEUE, describe};
+use crate::listener::Listener;
 use crate::load::Load;
 use crate::mount::Mounted;
 use crate::report::{Report, quantiles};
@@ -30,7 +32,9 @@ pub async fn rounds(cuts: usize, seed: u64) -> Result<Report> {
     let folder = tempfile::tempdir()?;
     let mount_point = folder.path().join("disk");
     std::fs::create_dir(&mount_point)?;
+    let listener = Listener::start(seed).await?;
     let mut setup = Setup::new(folder.path())?;
+    setup.flags = listener.flags();
     setup.database = mount_point.join("steadfast.db");
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut findings, mut serving, mut losses) = (Findings::default(), Vec::new(), Vec::new());
@@ -41,7 +45,10 @@ pub async fn rounds(cuts: usize, seed: u64) -> Result<Report> {
         let prefix = format!("cut{done}");
         let worker = Worker::start(setup.channel()?, QUEUE, POLLERS);
         let client = Client::new(setup.channel()?, QUEUE);
-        let load = Load::start(&setup.channel()?, QUEUE, &prefix, LANES, seed + done as u64);
+        listener.set_ill(true);
+        let open = Open::start(&client, &listener, &prefix);
+        let (channel, port) = (setup.channel()?, Some(listener.port()));
+        let load = Load::start_calling(&channel, QUEUE, &prefix, LANES, seed + done as u64, port);
         let mut disk = Disk::new();
         for _ in 0..chapter {
             let mounted = Mounted::new(disk, &mount_point)?;
@@ -61,6 +68,8 @@ pub async fn rounds(cuts: usize, seed: u64) -> Result<Report> {
         let mounted = Mounted::new(disk, &mount_point)?;
         let mut server = start(&setup, &mut serving).await?;
         let ledger = load.stop().await;
+        listener.set_ill(false);
+        findings.add(callbacks::compare(&client, &listener, &prefix, &ledger.entries, open).await?);
         findings.add(check::compare(&client, &prefix, ledger, worker.acknowledged()).await?);
         drop(worker);
         server.must_run()?;

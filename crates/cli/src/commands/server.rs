@@ -1,11 +1,11 @@
 //! `steadfast server`: the server that keeps what it is told, in one file.
 
+use super::dynamic_config::DynamicConfig;
 use super::start_dev::StartDev;
 use crate::log::LogFlags;
 use clap::{Args, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use steadfast_machine::Limits;
 use steadfast_machine::duration::DAY;
 use steadfast_server::serve::{Options, Running, StoreChoice};
 
@@ -53,6 +53,8 @@ struct Persistent {
     /// Make this namespace if it is not there. Can be passed more than once; "default" is always made.
     #[arg(short, long, value_name = "NAME")]
     namespace: Vec<String>,
+    #[command(flatten)]
+    dynamic_config: DynamicConfig,
 }
 
 impl ServerCommand {
@@ -77,7 +79,7 @@ impl Persistent {
             namespaces: with_default(self.namespace),
             retention: 3 * DAY,
             search_attributes: Vec::new(),
-            limits: Limits::default(),
+            limits: self.dynamic_config.limits()?,
         })
     }
 }

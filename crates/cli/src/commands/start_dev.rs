@@ -1,14 +1,13 @@
 //! `steadfast server start-dev`, with the flags of `temporal server start-dev`: every SDK has a helper that starts a
 //! development server with them.
 
+use super::dynamic_config::DynamicConfig;
 use super::server::{address, run, with_default};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use steadfast_machine::Limits;
 use steadfast_machine::duration::DAY;
 use steadfast_query::AttributeType;
-use steadfast_server::dynamic_config::{self, Effect};
 use steadfast_server::serve::{Options, StoreChoice};
 
 /// The pages' port when only the server's is given.
@@ -19,9 +18,8 @@ pub struct StartDev {
     /// Keep what happens in this file. Without it, all is lost when the server stops.
     #[arg(short = 'f', long, value_name = "PATH")]
     db_filename: Option<PathBuf>,
-    /// Dynamic configuration, the value as JSON. Can be passed more than once.
-    #[arg(long, value_name = "KEY=VALUE")]
-    dynamic_config_value: Vec<String>,
+    #[command(flatten)]
+    dynamic_config: DynamicConfig,
     /// Serve no pages.
     #[arg(long)]
     headless: bool,
@@ -111,10 +109,7 @@ impl StartDev {
             0 => 0,
             port => port.saturating_add(UI_PORT_OFFSET),
         });
-        let mut limits = Limits::default();
-        for setting in &self.dynamic_config_value {
-            configure(&mut limits, setting)?;
-        }
+        let limits = self.dynamic_config.limits()?;
         let search_attributes =
             self.search_attribute.iter().map(|text| search_attribute(text)).collect::<Result<_, _>>()?;
         if self.http_port.is_some() {
@@ -138,27 +133,6 @@ impl StartDev {
             eprintln!("{options:#?}");
         }
         run(options)
-    }
-}
-
-/// `Key=JSON`. What is unknown is said, but does not stop the start: helpers pass keys of other versions.
-fn configure(limits: &mut Limits, setting: &str) -> Result<(), String> {
-    let (key, value) = setting
-        .split_once('=')
-        .ok_or_else(|| format!("invalid dynamic config value \"{setting}\": expected KEY=VALUE"))?;
-    let value = serde_json::from_str(value)
-        .map_err(|error| format!("invalid JSON for dynamic config value {key}: {error}"))?;
-    match dynamic_config::apply(limits, key, &value) {
-        Effect::Applied | Effect::AlwaysSo => Ok(()),
-        Effect::Ignored => {
-            tracing::warn!(key, %value, "this server does otherwise: the setting has no effect");
-            Ok(())
-        }
-        Effect::Unknown => {
-            tracing::warn!(key, "unknown dynamic config key: the setting has no effect");
-            Ok(())
-        }
-        Effect::BadValue => Err(format!("invalid value for dynamic config value {key}: {value}")),
     }
 }
 

@@ -5,20 +5,16 @@ use super::model::{Act, Answer, Mark, RunId};
 use super::record::Record;
 use super::shown::{log_told, status, told};
 use super::worker::FINISH;
-use crate::client::{IDENTITY, NAMESPACE, execution, payloads, queue};
+use crate::client::{NAMESPACE, execution, payloads};
+use crate::requests;
 use prost::Message;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use steadfast_api::v1::common::WorkflowType;
-use steadfast_api::v1::enums::{
-    UpdateWorkflowExecutionLifecycleStage as Stage, WorkflowIdConflictPolicy as Conflict,
-    WorkflowIdReusePolicy as Reuse,
-};
+use steadfast_api::v1::enums::{WorkflowIdConflictPolicy as Conflict, WorkflowIdReusePolicy as Reuse};
 use steadfast_api::v1::history::History;
 use steadfast_api::v1::query::WorkflowQuery;
 use steadfast_api::v1::update::outcome::Value;
-use steadfast_api::v1::update::{Input, Meta, Request as Update, WaitPolicy};
 use steadfast_api::v1::workflowservice::workflow_service_client::WorkflowServiceClient;
 use steadfast_api::v1::workflowservice::*;
 use tonic::transport::Channel;
@@ -28,8 +24,6 @@ use tonic::{Code, Request, Status};
 const TRY: Duration = Duration::from_secs(4);
 /// After a call without an answer.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A task whose worker was lost is given to another after this.
-const TASK_TIMEOUT: prost_types::Duration = prost_types::Duration { seconds: 1, nanos: 0 };
 
 /// A client, and what it shares with those that are cloned from it.
 #[derive(Clone)]
@@ -173,37 +167,21 @@ impl Clients {
         conflict: Conflict,
         reuse: Reuse,
     ) -> Result<Option<Answer>, Status> {
+        let kept = requests::start(&self.queue, "log", id, request.to_string());
         let request = StartWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_id: id.into(),
-            workflow_type: Some(WorkflowType { name: "log".into() }),
-            task_queue: Some(queue(&self.queue)),
             input: payloads(&mark.to_string()),
-            workflow_task_timeout: Some(TASK_TIMEOUT),
-            identity: IDENTITY.into(),
-            request_id: request.to_string(),
             workflow_id_reuse_policy: reuse.into(),
             workflow_id_conflict_policy: conflict.into(),
-            ..Default::default()
+            ..kept
         };
         let reply = self.rpc.clone().start_workflow_execution(limited(request)).await?.into_inner();
         Ok(started(&reply.run_id, reply.started))
     }
 
     async fn signal_with_start(&self, id: &str, mark: Mark, signal: Mark) -> Result<Option<Answer>, Status> {
-        let request = SignalWithStartWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_id: id.into(),
-            workflow_type: Some(WorkflowType { name: "log".into() }),
-            task_queue: Some(queue(&self.queue)),
-            input: payloads(&mark.to_string()),
-            workflow_task_timeout: Some(TASK_TIMEOUT),
-            identity: IDENTITY.into(),
-            request_id: signal.to_string(),
-            signal_name: "mark".into(),
-            signal_input: payloads(&signal.to_string()),
-            ..Default::default()
-        };
+        let start = requests::start(&self.queue, "log", id, signal.to_string());
+        let start = StartWorkflowExecutionRequest { input: payloads(&mark.to_string()), ..start };
+        let request = requests::signal_with_start(start, "mark", &signal.to_string());
         let reply =
             self.rpc.clone().signal_with_start_workflow_execution(limited(request)).await?.into_inner();
         Ok(started(&reply.run_id, reply.started))
@@ -217,35 +195,14 @@ impl Clients {
         mark: Mark,
         finish: bool,
     ) -> Result<Option<Answer>, Status> {
-        let request = SignalWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_execution: Some(execution(id, &named(run))),
-            signal_name: if finish { FINISH } else { "mark" }.into(),
-            input: payloads(&mark.to_string()),
-            identity: IDENTITY.into(),
-            request_id: request.to_string(),
-            ..Default::default()
-        };
+        let name = if finish { FINISH } else { "mark" };
+        let request = requests::signal(id, &named(run), name, &mark.to_string(), request.to_string());
         self.rpc.clone().signal_workflow_execution(limited(request)).await?;
         Ok(Some(Answer::Done))
     }
 
     async fn update(&self, id: &str, update: Mark, mark: Mark) -> Result<Option<Answer>, Status> {
-        let request = UpdateWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_execution: Some(execution(id, "")),
-            wait_policy: Some(WaitPolicy { lifecycle_stage: Stage::Completed.into() }),
-            request: Some(Update {
-                meta: Some(Meta { update_id: update.to_string(), identity: IDENTITY.into() }),
-                input: Some(Input {
-                    name: "update".into(),
-                    args: payloads(&mark.to_string()),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
+        let request = requests::update(id, &update.to_string(), &mark.to_string());
         let reply = self.rpc.clone().update_workflow_execution(limited(request)).await?.into_inner();
         Ok(match reply.outcome.and_then(|outcome| outcome.value) {
             Some(Value::Success(result)) => log_told(Some(&result)).map(Answer::Log),
@@ -254,13 +211,7 @@ impl Clients {
     }
 
     async fn terminate(&self, id: &str, run: Option<RunId>, mark: Mark) -> Result<Option<Answer>, Status> {
-        let request = TerminateWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            workflow_execution: Some(execution(id, &named(run))),
-            reason: mark.to_string(),
-            identity: IDENTITY.into(),
-            ..Default::default()
-        };
+        let request = requests::terminate(id, &named(run), &mark.to_string());
         self.rpc.clone().terminate_workflow_execution(limited(request)).await?;
         Ok(Some(Answer::Done))
     }
@@ -277,10 +228,7 @@ impl Clients {
     }
 
     async fn describe(&self, id: &str) -> Result<Option<Answer>, Status> {
-        let request = DescribeWorkflowExecutionRequest {
-            namespace: NAMESPACE.into(),
-            execution: Some(execution(id, "")),
-        };
+        let request = requests::describe(id, "");
         let reply = self.rpc.clone().describe_workflow_execution(limited(request)).await?.into_inner();
         let info = reply.workflow_execution_info.unwrap_or_default();
         let run = info.execution.unwrap_or_default().run_id.parse().ok();
@@ -288,11 +236,7 @@ impl Clients {
     }
 
     async fn history(&self, id: &str, run: Option<RunId>) -> Result<Option<Answer>, Status> {
-        let request = GetWorkflowExecutionHistoryRequest {
-            namespace: NAMESPACE.into(),
-            execution: Some(execution(id, &named(run))),
-            ..Default::default()
-        };
+        let request = requests::history(id, &named(run));
         let reply = self.rpc.clone().get_workflow_execution_history(limited(request)).await?.into_inner();
         let history = History::decode(reply.history.unwrap_or_default());
         // Two pages are two calls, between which something may happen.
@@ -301,12 +245,7 @@ impl Clients {
     }
 
     async fn list(&self, id: &str) -> Result<Option<Answer>, Status> {
-        let request = ListWorkflowExecutionsRequest {
-            namespace: NAMESPACE.into(),
-            page_size: 1_000,
-            query: format!("WorkflowId = '{id}'"),
-            ..Default::default()
-        };
+        let request = requests::list(&format!("WorkflowId = '{id}'"));
         let reply = self.rpc.clone().list_workflow_executions(limited(request)).await?.into_inner();
         if !reply.next_page_token.is_empty() {
             return Ok(None);

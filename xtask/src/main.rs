@@ -2,6 +2,7 @@
 //! that it is built in a moment on a fresh machine.
 
 mod bench;
+mod fuzz;
 mod install;
 mod safety;
 mod steps;
@@ -15,7 +16,8 @@ cargo xtask test [STEP...]     all checks and tests, or the named steps
 cargo xtask test --list        the steps
 cargo xtask tidy               the checks of the tree's shape alone
 cargo xtask bench [OPTION...]  release builds, then the load driver with the project's goals; options go to the driver
-cargo xtask safety [OPTION...] kills, power cuts and other disasters in their hundreds; options go to tests/safety";
+cargo xtask safety [OPTION...] kills, power cuts and other disasters in their hundreds; options go to tests/safety
+cargo xtask fuzz [TARGET...] [--seconds N]     what parses, under libFuzzer: 300 seconds for each target";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::check(&root()).map(|()| ExitCode::SUCCESS),
         ["bench", options @ ..] => bench::run(options).map(|()| ExitCode::SUCCESS),
         ["safety", options @ ..] => safety::run(options).map(|()| ExitCode::SUCCESS),
+        ["fuzz", arguments @ ..] => fuzz::fuzz(arguments).map(|()| ExitCode::SUCCESS),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
@@ -61,4 +64,15 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     let status =
         command(program, arguments).status().map_err(|error| format!("cannot start `{line}`: {error}"))?;
     status.success().then_some(()).ok_or_else(|| format!("`{line}` ended with {status}"))
+}
+
+/// What a command prints on its standard output.
+fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let line = format!("{program} {}", arguments.join(" "));
+    let done =
+        command(program, arguments).output().map_err(|error| format!("cannot start `{line}`: {error}"))?;
+    match done.status.success() {
+        true => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
+        false => Err(format!("`{line}` failed: {}", String::from_utf8_lossy(&done.stderr).trim())),
+    }
 }

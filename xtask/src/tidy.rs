@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::command;
+use crate::output;
 
 /// A file that passes this has two subjects.
 const MAX_LINES: usize = 800;
@@ -79,16 +79,6 @@ pub fn check(root: &Path) -> Result<(), String> {
 fn tracked_files() -> Result<Vec<String>, String> {
     output("git", &["ls-files", "--cached", "--others", "--exclude-standard"])
         .map(|list| list.lines().map(str::to_owned).collect())
-}
-
-fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let line = format!("{program} {}", arguments.join(" "));
-    let done =
-        command(program, arguments).output().map_err(|error| format!("cannot start `{line}`: {error}"))?;
-    match done.status.success() {
-        true => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
-        false => Err(format!("`{line}` failed: {}", String::from_utf8_lossy(&done.stderr).trim())),
-    }
 }
 
 fn check_text(file: &str, text: &str) -> Vec<String> {

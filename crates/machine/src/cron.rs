@@ -72,10 +72,10 @@ impl Schedule {
         match &self.kind {
             Kind::Every(interval) => {
                 let base = start.0.div_euclid(SECOND) * SECOND;
-                let missed = (end.0 - base + interval - 1).div_euclid(*interval);
+                let missed = end.0.checked_sub(base)?.checked_add(interval - 1)?.div_euclid(*interval);
                 Some(Time(base.checked_add(interval.checked_mul(missed.max(1))?)?))
             }
-            Kind::Fields { cron, zone } => next_in_zone(cron, zone, start.max(Time(end.0 - 1))),
+            Kind::Fields { cron, zone } => next_in_zone(cron, zone, start.max(Time(end.0.saturating_sub(1)))),
         }
     }
 }
@@ -157,7 +157,8 @@ fn next_in_zone(cron: &croner::Cron, zone: &TimeZone, after: Time) -> Option<Tim
                 from = change;
                 inclusive = true;
             }
-            _ => return (found.as_second() < limit).then(|| Time(found.as_second() * SECOND)),
+            _ if found.as_second() >= limit => return None,
+            _ => return found.as_second().checked_mul(SECOND).map(Time),
         }
     }
     None
@@ -236,6 +237,14 @@ mod tests {
         assert_eq!(next(daily, "2026-11-01T04:00:00Z"), "2026-11-01T05:30:00Z");
         assert_eq!(next(daily, "2026-11-01T05:30:00Z"), "2026-11-01T06:30:00Z");
         assert_eq!(next(daily, "2026-11-01T06:30:00Z"), "2026-11-02T06:30:00Z");
+    }
+
+    #[test]
+    fn where_nanoseconds_end_nothing_fires() {
+        let end = Time(i64::MAX);
+        for schedule in ["@hourly", "@every 3s", "@every 87600h"] {
+            assert_eq!(Schedule::parse(schedule).expect("valid").next(end, end), None, "{schedule}");
+        }
     }
 
     #[test]

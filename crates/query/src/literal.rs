@@ -36,9 +36,12 @@ fn datetime(input: &mut &str) -> Result<i128> {
         ('T', digits(2), ':', digits(2), ':', digits(2)).parse_next(input)?;
     let fraction = opt(preceded(one_of(['.', ',']), digit1)).parse_next(input)?;
     let offset = alt((
-        'Z'.value(0),
+        'Z'.value(0_i128),
         (one_of(['+', '-']), digits(2).verify(|h| *h < 24), ':', digits(2).verify(|m| *m < 60)).map(
-            |(sign, hours, _, minutes)| (if sign == '-' { -1 } else { 1 }) * (hours * 60 + minutes) * 60,
+            |(sign, hours, _, minutes)| {
+                let seconds = (i128::from(hours) * 60 + i128::from(minutes)) * 60;
+                if sign == '-' { -seconds } else { seconds }
+            },
         ),
     ))
     .parse_next(input)?;
@@ -52,7 +55,7 @@ fn datetime(input: &mut &str) -> Result<i128> {
         + i128::from(time.hour()) * 3600
         + i128::from(time.minute()) * 60
         + i128::from(time.second())
-        - i128::from(offset);
+        - offset;
     // Digits beyond nanoseconds are cut off.
     let nanos = fraction.unwrap_or("").bytes().chain(std::iter::repeat(b'0')).take(9);
     let nanos = nanos.fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
@@ -164,6 +167,8 @@ mod tests {
             ("1969-12-31T23:59:59.999999999Z", Some(-1)),
             ("2024-01-02T03:04:05Z", Some(1_704_164_645_000_000_000)),
             ("2024-02-29T00:00:00.5-00:30", Some(1_709_166_600_500_000_000)),
+            ("1970-01-01T14:00:00+14:00", Some(0)),
+            ("1970-01-01T00:00:00-23:59", Some(86_340_000_000_000)),
             ("2024-01-02T03:04:05,5Z", Some(1_704_164_645_500_000_000)),
             ("2024-01-02T03:04:05.1234567899999Z", Some(1_704_164_645_123_456_789)),
             ("2300-01-01T00:00:00Z", Some(i64::MAX - 1)),

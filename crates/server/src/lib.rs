@@ -9,7 +9,7 @@
 mod accept;
 pub mod admission;
 pub mod call;
-mod callbacks;
+pub mod callbacks;
 pub mod check;
 mod dispatch;
 pub mod dynamic_config;

@@ -38,6 +38,14 @@ pub fn workflow_service(frontend: Arc<Frontend>) -> WorkflowServiceServer<Workfl
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
+/// The same of the operator service.
+pub fn operator_service(frontend: Arc<Frontend>) -> OperatorServiceServer<OperatorRpcs> {
+    let bytes = frontend.limits.request_bytes;
+    OperatorServiceServer::new(OperatorRpcs(frontend))
+        .max_decoding_message_size(bytes)
+        .accept_compressed(CompressionEncoding::Gzip)
+}
+
 /// Serves until the frontend is told to stop, and the calls that run then are answered.
 pub async fn serve(frontend: Arc<Frontend>, listener: TcpListener) {
     let stopping = frontend.stopping.clone();
@@ -47,14 +55,11 @@ pub async fn serve(frontend: Arc<Frontend>, listener: TcpListener) {
     for name in HEALTHY {
         reporter.set_service_status(*name, tonic_health::ServingStatus::Serving).await;
     }
-    let operator = OperatorServiceServer::new(OperatorRpcs(frontend.clone()))
-        .max_decoding_message_size(frontend.limits.request_bytes)
-        .accept_compressed(CompressionEncoding::Gzip);
     let reflection = Reflection::default();
     let others = Routes::new(health)
         .add_service(V1(reflection.clone()))
         .add_service(V1Alpha(reflection))
-        .add_service(operator)
+        .add_service(operator_service(frontend.clone()))
         .prepare();
     let dispatch = Dispatch { workflow: workflow_service(frontend), others };
 

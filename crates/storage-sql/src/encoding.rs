@@ -61,7 +61,7 @@ pub fn decode_batches(first_event_id: i64, value: Vec<u8>) -> Result<Vec<Batch>,
     for _ in 0..count {
         let events = take_varint(&mut header).ok_or_else(corrupt)?;
         let length = take_varint(&mut header).ok_or_else(corrupt)?;
-        lengths.push((events as i64, length as usize));
+        lengths.push((i64::try_from(events).map_err(|_| corrupt())?, length as usize));
     }
     let mut offset = value.len() - header.len();
     let mut next = first_event_id;
@@ -69,7 +69,7 @@ pub fn decode_batches(first_event_id: i64, value: Vec<u8>) -> Result<Vec<Batch>,
     for (events, length) in lengths {
         let end = offset.checked_add(length).filter(|end| *end <= value.len()).ok_or_else(corrupt)?;
         batches.push(Batch { first_event_id: next, events, encoded: value.slice(offset..end) });
-        (offset, next) = (end, next + events);
+        (offset, next) = (end, next.checked_add(events).ok_or_else(corrupt)?);
     }
     Ok(batches)
 }
@@ -277,6 +277,7 @@ mod tests {
             assert!(matches!(cut, Err(StoreError::Corrupt(_))), "cut to {length} bytes");
         }
         assert!(decode_batches(1, vec![0xff; 40]).is_err());
+        assert!(decode_batches(i64::MAX, encoded).is_err(), "more events than there are numbers");
     }
 
     #[test]

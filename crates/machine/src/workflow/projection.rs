@@ -41,7 +41,7 @@ pub fn fold<'a>(
 pub fn apply(run: &mut Run, event: &HistoryEvent, limits: &Limits) {
     let time = event.event_time.as_ref().map_or(Time::UNSET, Time::from_timestamp);
     if event.event_id != 0 {
-        run.core.next_event_id = event.event_id + 1;
+        run.core.next_event_id = event.event_id.saturating_add(1);
         run.core.last_event_time = run.core.last_event_time.max(time.0);
         run.core.history_bytes += event.encoded_len() as i64;
     }

@@ -1,0 +1,33 @@
+//! Each target for a few seconds: what was found before, and changes of it. `STEADFAST_FUZZ_SECONDS` and `STEADFAST_FUZZ_SEED` for
+//! more, and for others.
+
+use fuzz_targets::{Plan, TARGETS, Target, explore};
+use std::time::Duration;
+
+fn look(name: &str) {
+    let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse().expect("a number"));
+    let seconds = number("STEADFAST_FUZZ_SECONDS").unwrap_or(4);
+    let plan = Plan { seed: number("STEADFAST_FUZZ_SEED").unwrap_or(0), time: Duration::from_secs(seconds) };
+    let target = Target::named(name).expect("the target exists");
+    match explore(target, plan) {
+        Ok(tried) => println!("{name}: {tried} inputs"),
+        Err(found) => panic!("{found}"),
+    }
+}
+
+macro_rules! targets {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            look(stringify!($name));
+        })*
+
+        #[test]
+        fn every_target_is_tried() {
+            let tried = [$(stringify!($name)),*];
+            assert_eq!(TARGETS.iter().map(|target| target.name).collect::<Vec<_>>(), tried);
+        }
+    };
+}
+
+targets! { query values cron settings headers addresses tokens rows history machine requests pages }

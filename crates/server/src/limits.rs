@@ -45,6 +45,9 @@ pub const CONNECTION_AGE: Duration = Duration::from_secs(300);
 /// What still runs on it then is cut off after this, which is longer than any poll: a call that never sends all of its
 /// request, for one.
 pub const CONNECTION_GRACE: Duration = Duration::from_secs(70);
+/// Connections that wait to be taken; one more is asked for again by its system, a second later. After a restart all
+/// workers come back at once.
+pub const WAITING_CONNECTIONS: u32 = 1024;
 /// When the system has no room for one more connection, the next is looked for after this.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A stop waits this long for calls that run.

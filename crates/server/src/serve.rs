@@ -3,7 +3,7 @@
 use crate::callbacks::HttpCourier;
 use crate::frontend::{About, Frontend, fresh_uuid};
 use crate::grpc::namespaces::purge;
-use crate::limits::DRAIN;
+use crate::limits::{DRAIN, WAITING_CONNECTIONS};
 use crate::listen;
 use crate::token::Tokens;
 use std::fmt;
@@ -16,7 +16,7 @@ use steadfast_machine::{Limits, Reject};
 use steadfast_query::AttributeType;
 use steadfast_storage::{MemoryStore, Store, StoreError};
 use steadfast_storage_sql::{SqliteOptions, SqliteStore};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -103,13 +103,13 @@ impl Running {
     /// A port is taken, or the store does not open.
     pub async fn start(options: Options) -> Result<Running, StartError> {
         // The ports first: a second server is told at once, and touches nothing.
-        let grpc_listener = bind("frontend", options.grpc).await?;
+        let grpc_listener = bind("frontend", options.grpc)?;
         let ui_listener = match options.ui {
-            Some(address) => Some(bind("UI", address).await?),
+            Some(address) => Some(bind("UI", address)?),
             None => None,
         };
         let metrics_listener = match options.metrics {
-            Some(address) => Some(bind("metrics", address).await?),
+            Some(address) => Some(bind("metrics", address)?),
             None => None,
         };
         let store = open(&options.store).await?;
@@ -174,8 +174,15 @@ impl Running {
     }
 }
 
-async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|why| StartError::Port { what, address, why })
+fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A port that a server had a moment ago can be taken again at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(WAITING_CONNECTIONS)
+    };
+    listen().map_err(|why| StartError::Port { what, address, why })
 }
 
 async fn open(choice: &StoreChoice) -> Result<Arc<dyn Store>, StartError> {

@@ -24,6 +24,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::scenario::Scenario;
 
+/// The driver shares the cores with the server: what it takes less is there for what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures a server that speaks the Temporal API: throughput, latency, CPU, memory, disk.
 #[derive(Parser, Debug)]
 #[command(name = "steadfast-bench", version)]

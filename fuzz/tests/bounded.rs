@@ -31,3 +31,15 @@ macro_rules! targets {
 }
 
 targets! { query values cron settings headers addresses tokens rows history machine requests pages }
+
+#[test]
+fn every_target_has_one_for_libfuzzer() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("libfuzzer");
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).expect("it is part of the source");
+    for Target { name, .. } in TARGETS {
+        let file = format!("fuzz_targets/{name}.rs");
+        assert!(manifest.contains(&format!("path = \"{file}\"")), "{name} is not in libfuzzer/Cargo.toml");
+        let text = std::fs::read_to_string(folder.join(&file)).unwrap_or_default();
+        assert!(text.contains(&format!("targets::{name}::run")), "libfuzzer/{file}");
+    }
+}

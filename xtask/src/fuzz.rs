@@ -37,7 +37,7 @@ fn one(target: &str, seconds: &str) -> Result<(), String> {
     #[rustfmt::skip]
     let arguments = [
         "+nightly", "fuzz", "run", "--fuzz-dir", "fuzz/libfuzzer", "--target-dir", TARGET_DIR, "--sanitizer", "none", target,
-        &learned, &begin, "--", &time, "-max_len=4096", "-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1",
+        &learned, &begin, "--", &time, "-max_len=4096", "-len_control=0", "-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1",
     ];
     run("cargo", &arguments).map_err(|error| {
         format!(

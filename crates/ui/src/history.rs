@@ -21,7 +21,7 @@ const PAGE_BATCHES: i32 = 50;
 /// Batches of a page that is only walked over, on the way to another.
 const WALK_BATCHES: i32 = 1000;
 /// Events on either side of one that is looked for.
-const NEAR_EVENTS: i64 = 50;
+const NEAR_EVENTS: u64 = 50;
 
 /// A run, by name.
 #[derive(Clone, Debug)]
@@ -116,7 +116,7 @@ pub(crate) async fn since(
     let mut token = Bytes::new();
     loop {
         let page = newest(backend, run, token, PAGE_BATCHES).await?;
-        let reached = page.events.first().is_none_or(|event| event.event_id <= after + 1);
+        let reached = page.events.first().is_none_or(|event| event.event_id <= after.saturating_add(1));
         events.splice(0..0, page.events.into_iter().filter(|event| event.event_id > after));
         if reached || page.next.is_empty() {
             return Ok(events);
@@ -156,7 +156,7 @@ async fn around(backend: &dyn Backend, run: &Run, event: i64) -> Result<Page, Pr
         let mut page = oldest(backend, run, token, WALK_BATCHES).await?;
         let last = page.events.last().map_or(i64::MAX, |event| event.event_id);
         if last >= event || page.next.is_empty() {
-            page.events.retain(|one| (one.event_id - event).abs() <= NEAR_EVENTS);
+            page.events.retain(|one| one.event_id.abs_diff(event) <= NEAR_EVENTS);
             page.next = Bytes::new();
             return Ok(page);
         }

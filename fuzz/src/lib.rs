@@ -8,6 +8,7 @@
 // The API's deprecated fields are part of what is read.
 #![allow(deprecated)]
 
+mod busy;
 mod corpus;
 mod explore;
 mod message;

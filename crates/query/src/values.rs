@@ -266,6 +266,11 @@ mod tests {
         check(Int, "", Err("value from <>"));
         check(Double, "1e21", Ok(Some(V::Double(1e21))));
         check(Double, "5", Ok(Some(V::Double(5.0))));
+        // Read as queries read it, to the last digit.
+        for number in ["-9223372039229223377785477585808", "0.1234567890123456789", "1.7976931348623157e308"]
+        {
+            check(Double, number, Ok(Some(V::Double(number.parse().expect("a number")))));
+        }
         check(Bool, "true", Ok(Some(V::Bool(true))));
         check(Bool, "1", Err("1"));
         check(Keyword, "\"x\"", Ok(Some(V::Keyword("x".into()))));

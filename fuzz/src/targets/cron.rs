@@ -3,17 +3,19 @@
 //! Promised beside: a schedule that is taken fires, after the moment that is asked and within nine years of it (but for
 //! `@every`, which may be longer), again and again, and what it fires at does not change when it is asked once more.
 
-use std::time::{Duration, Instant};
+use crate::busy::Busy;
+use std::time::Duration;
 use steadfast_machine::Time;
 use steadfast_machine::cron::{Schedule, check_cron};
 use steadfast_machine::duration::{DAY, SECOND};
 
-const LONGEST: Duration = Duration::from_secs(4);
+/// A schedule that never fires is looked for in all years there are, in a build without optimisation.
+const LONGEST: Duration = Duration::from_secs(1);
 
 pub fn run(input: &[u8]) {
     let Some((moment, text)) = input.split_first_chunk::<8>() else { return };
     let text = String::from_utf8_lossy(text);
-    let began = Instant::now();
+    let began = Busy::begin();
     // Any moment from 1970 until nanoseconds end; what a clock says that was set wrong is in it too.
     let moment = Time(i64::from_le_bytes(*moment) & i64::MAX);
     let taken = check_cron(&text);
@@ -41,5 +43,5 @@ pub fn run(input: &[u8]) {
         );
         last = next.plus(1);
     }
-    assert!(began.elapsed() < LONGEST, "it took {:?}", began.elapsed());
+    began.at_most(LONGEST);
 }

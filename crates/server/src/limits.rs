@@ -19,6 +19,8 @@ pub const NO_DEADLINE: Duration = Duration::from_secs(30);
 pub const HISTORY_PAGE: usize = 256;
 /// Rows of one page of a list.
 pub const LIST_PAGE: usize = 1000;
+/// Rows of one page of a list of archived runs that may be asked for. There are none.
+pub const ARCHIVED_PAGE: i32 = 10_000;
 /// Namespaces of one page.
 pub const NAMESPACE_PAGE: usize = 100;
 /// Bytes of a namespace's name.

@@ -95,6 +95,7 @@ pub fn unpause(
         }
         if reset_heartbeat {
             row.heartbeat_details = None;
+            row.last_heartbeat_time = 0;
         }
         let time = soon(step, jitter, env);
         activity::schedule_at(step, row, time, env);
@@ -130,6 +131,7 @@ pub fn reset(
         row.last_failure = None;
         if reset_heartbeat {
             row.heartbeat_details = None;
+            row.last_heartbeat_time = 0;
         }
         let time = soon(step, jitter, env);
         activity::schedule_at(step, row, time, env);
@@ -158,6 +160,9 @@ pub fn update_options(
     env: &mut Env<'_>,
 ) -> Result<Reply, Reject> {
     let selector = selector(request.activity.as_ref())?;
+    if !step.run.is_open() {
+        return Err(Reject::closed());
+    }
     let mask = match (&request.update_mask, &request.activity_options, request.restore_original) {
         (Some(_), _, true) => {
             return Err(Reject::invalid("Both UpdateMask and RestoreOriginal are provided"));

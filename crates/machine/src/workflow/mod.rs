@@ -141,8 +141,8 @@ pub fn apply(
         Some(first) => {
             let current = runs.current.ok_or_else(|| Reject::no_workflow(&entity.id, None))?;
             if current.start.first_run_id != first.to_string() {
-                let open = current.is_open();
-                return Err(if open {
+                let update = matches!(input.what, What::Update(_));
+                return Err(if current.is_open() || update {
                     Reject::not_found("workflow execution not found")
                 } else {
                     Reject::closed()

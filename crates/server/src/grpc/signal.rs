@@ -8,7 +8,7 @@ use crate::status::Refusal;
 use steadfast_api::v1::workflowservice::*;
 use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::reply::WorkflowReply;
-use steadfast_machine::{Reject, Reply};
+use steadfast_machine::{Limits, Reject, Reply};
 
 pub async fn signal_workflow_execution(
     frontend: &Frontend,
@@ -102,7 +102,8 @@ pub async fn pause_workflow_execution(
         let text = format!("workflow pause is not enabled for namespace: {}", namespace.name);
         return Err(Reject::Unimplemented(text).into());
     }
-    check::new_workflow_id(&request.workflow_id, &frontend.limits)?;
+    let PauseWorkflowExecutionRequest { workflow_id, run_id, identity, reason, request_id, .. } = &request;
+    check_pause((workflow_id, run_id), [identity, reason, request_id], &frontend.limits)?;
     let what =
         What::Pause { identity: request.identity, reason: request.reason, request_id: request.request_id };
     let input = Input { run: check::run_id(&request.run_id)?, first_run: None, what };
@@ -116,10 +117,32 @@ pub async fn unpause_workflow_execution(
     request: UnpauseWorkflowExecutionRequest,
 ) -> Result<UnpauseWorkflowExecutionResponse, Refusal> {
     let namespace = frontend.namespace(&request.namespace)?;
-    check::new_workflow_id(&request.workflow_id, &frontend.limits)?;
+    let UnpauseWorkflowExecutionRequest { workflow_id, run_id, identity, reason, request_id, .. } = &request;
+    check_pause((workflow_id, run_id), [identity, reason, request_id], &frontend.limits)?;
     let what =
         What::Unpause { identity: request.identity, reason: request.reason, request_id: request.request_id };
     let input = Input { run: check::run_id(&request.run_id)?, first_run: None, what };
     frontend.apply(namespace.id, (request.workflow_id, input)).await?;
     Ok(UnpauseWorkflowExecutionResponse::default())
+}
+
+/// In the reference's order, and in its words, which are not those of other requests. `texts`: the identity, the reason
+/// and the request id.
+fn check_pause(
+    (workflow_id, run_id): (&str, &str),
+    texts: [&String; 3],
+    limits: &Limits,
+) -> Result<(), Reject> {
+    for (what, text) in ["identity", "reason", "request id"].into_iter().zip(texts) {
+        if text.len() > limits.id_bytes {
+            return Err(Reject::invalid(format!("{what} is too long.")));
+        }
+        check::no_nul(text)?;
+    }
+    if workflow_id.is_empty() {
+        return Err(Reject::invalid("Can't load workflow execution.  WorkflowId not set."));
+    }
+    check::no_nul(workflow_id)?;
+    check::run_id(run_id).map_err(|_| Reject::invalid("RunId is not valid UUID."))?;
+    Ok(())
 }

@@ -82,7 +82,7 @@ pub async fn describe_task_queue(
             false => HashMap::new(),
         },
         stats: request.report_stats.then(|| stats(view.total())),
-        versioning_info: Some(to_proto::no_versions()),
+        versioning_info: (queue.kind != TaskQueueKind::Sticky as i32).then(to_proto::no_versions),
         config: view.config.as_deref().filter(|_| request.report_config).cloned(),
         effective_rate_limit: Some(to_proto::effective_rate(&view)),
         task_queue_status: request.include_task_queue_status.then(|| to_proto::queue_status(&view)),
@@ -165,9 +165,7 @@ pub async fn update_task_queue_config(
     request: UpdateTaskQueueConfigRequest,
 ) -> Result<UpdateTaskQueueConfigResponse, Refusal> {
     let namespace = frontend.namespace(&request.namespace)?;
-    if request.task_queue.is_empty() {
-        return Err(Reject::invalid("missing task queue name").into());
-    }
+    // A queue without a name is taken for one like any other, as on the reference.
     if request.task_queue.starts_with(check::RESERVED_QUEUE) {
         return Err(Reject::invalid(format!(
             "task queue family name cannot have prefix {} {}",

@@ -2,7 +2,7 @@
 
 use crate::call::Call;
 use crate::frontend::Frontend;
-use crate::limits::LIST_PAGE;
+use crate::limits::{ARCHIVED_PAGE, LIST_PAGE};
 use crate::status::Refusal;
 use crate::to_proto;
 use crate::token::{ListPage, bytes_of, uuid_of};
@@ -245,6 +245,9 @@ pub async fn list_archived_workflow_executions(
     request: ListArchivedWorkflowExecutionsRequest,
 ) -> Result<ListArchivedWorkflowExecutionsResponse, Refusal> {
     frontend.namespace(&request.namespace)?;
+    if request.page_size > ARCHIVED_PAGE {
+        return Err(Reject::invalid(format!("PageSize is larger than allowed {ARCHIVED_PAGE}.")).into());
+    }
     Err(Reject::invalid("Cluster is not configured for visibility archival.").into())
 }
 

@@ -79,26 +79,42 @@ pub async fn list_workers(
 ) -> Result<ListWorkersResponse, Refusal> {
     let namespace = frontend.namespace(&request.namespace)?;
     let size = match usize::try_from(request.page_size) {
-        Ok(0) => LIST_PAGE,
+        Ok(0) | Err(_) => LIST_PAGE,
         Ok(size) => size.min(LIST_PAGE),
-        Err(_) => return Err(Reject::invalid("page size must not be negative").into()),
     };
     let filter = filter(&request.query)?;
-    let after = std::str::from_utf8(&request.next_page_token)
-        .map_err(|_| Reject::invalid("invalid next page token"))?;
-    let after = Some(after).filter(|after| !after.is_empty());
+    let after = page_after(&request.next_page_token)?;
     let workers = frontend.engine.workers();
-    let mut page =
-        workers.list(namespace.id, filter.as_ref(), after, request.include_system_workers, size + 1);
+    let mut page = workers.list(
+        namespace.id,
+        filter.as_ref(),
+        after.as_deref(),
+        request.include_system_workers,
+        size + 1,
+    );
     let more = page.len() > size;
     page.truncate(size);
-    let last = page.last().filter(|_| more).map(|last| Bytes::from(last.worker_instance_key.clone()));
+    let last = page.last().filter(|_| more).map(|last| page_token(&last.worker_instance_key));
     #[allow(deprecated)]
     Ok(ListWorkersResponse {
         workers: page.iter().map(|heartbeat| in_list(heartbeat)).collect(),
         workers_info: page.into_iter().map(info).collect(),
         next_page_token: last.unwrap_or_default(),
     })
+}
+
+/// A page's token: the key of the last worker before it, in JSON, so that what is no token is seen to be none.
+fn page_token(last: &str) -> Bytes {
+    Bytes::from(serde_json::json!({ "after": last }).to_string())
+}
+
+fn page_after(token: &[u8]) -> Result<Option<String>, Reject> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let token = serde_json::from_slice::<serde_json::Value>(token).ok();
+    let after = token.as_ref().and_then(|token| token.get("after")?.as_str());
+    after.map(|after| Some(after.to_owned())).ok_or_else(|| Reject::invalid("invalid next_page_token"))
 }
 
 pub async fn count_workers(

@@ -60,6 +60,14 @@ async fn workers_are_listed_by_pages_counted_and_described() {
     assert_eq!(keys(&world.client.list_workers(list(one)).await.unwrap().into_inner()), ["b"]);
     let count = CountWorkersRequest { namespace: NAMESPACE.into(), query: one.into(), ..Default::default() };
     assert_eq!(world.client.count_workers(count).await.unwrap().into_inner().count, 1);
+    // A size that is none is the usual one, and a token that is none is refused.
+    let negative = ListWorkersRequest { page_size: -1, ..list("") };
+    assert_eq!(keys(&world.client.list_workers(negative).await.unwrap().into_inner()), ["a", "b", "c"]);
+    for token in [&b"a"[..], b"\xff", b"{}"] {
+        let page = ListWorkersRequest { next_page_token: token.into(), ..list("") };
+        let refused = world.client.list_workers(page).await.unwrap_err();
+        assert_eq!(refused.message(), "invalid next_page_token");
+    }
     for bad in ["Foo = 'x'", "((", "SdkName = 'rust' LIMIT 1"] {
         let refused = world.client.list_workers(list(bad)).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{bad}: {}", refused.message());

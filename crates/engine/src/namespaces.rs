@@ -11,7 +11,7 @@ use steadfast_api::temporal::api::rules::v1::WorkflowRule;
 use steadfast_api::v1::common::SearchAttributes;
 use steadfast_machine::duration::DAY;
 use steadfast_machine::{Namespace, PausingRule, Reject, RuledActivity, Time};
-use steadfast_query::{AttributeType, Schema, values};
+use steadfast_query::{Attribute, AttributeType, Schema, values};
 use steadfast_storage::{NamespaceRecord, Store, StoreError};
 use uuid::Uuid;
 
@@ -88,6 +88,16 @@ impl Namespace for NamespaceState {
         Ok(())
     }
 
+    fn with_types(&self, mut attributes: SearchAttributes) -> SearchAttributes {
+        for (name, payload) in &mut attributes.indexed_fields {
+            let known = Attribute::built_in(name).map(|attribute| attribute.attribute_type());
+            if let Some(kind) = known.or_else(|| self.custom(name)) {
+                payload.metadata.insert("type".into(), Bytes::from_static(kind.name().as_bytes()));
+            }
+        }
+        attributes
+    }
+
     fn pausing_rule(&self, activity: &RuledActivity<'_>, now: Time) -> Option<PausingRule> {
         self.rules.values().find_map(|rule| rule.pause(activity, now))
     }
@@ -159,6 +169,10 @@ impl Namespace for Among<'_> {
 
     fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String> {
         self.own.check_search_attributes(attributes)
+    }
+
+    fn with_types(&self, attributes: SearchAttributes) -> SearchAttributes {
+        self.own.with_types(attributes)
     }
 
     fn pausing_rule(&self, activity: &RuledActivity<'_>, now: Time) -> Option<PausingRule> {

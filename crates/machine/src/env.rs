@@ -55,6 +55,10 @@ pub trait Namespace: Send + Sync {
     fn retention(&self) -> i64;
     /// Checks names, types and sizes; the text of the error is the caller's.
     fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String>;
+    /// The attributes with the type of each in its payload's metadata, which is how events and lists show them.
+    fn with_types(&self, attributes: SearchAttributes) -> SearchAttributes {
+        attributes
+    }
     /// The workflow rule that pauses this activity, if one does.
     fn pausing_rule(&self, activity: &RuledActivity<'_>, now: Time) -> Option<PausingRule>;
 }

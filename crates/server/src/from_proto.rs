@@ -284,7 +284,8 @@ fn search_attributes(
     if let Some(attributes) = &attributes {
         context.namespace.check_search_attributes(attributes).map_err(Reject::InvalidArgument)?;
     }
-    Ok(attributes.filter(|attributes| !attributes.indexed_fields.is_empty()))
+    let attributes = attributes.filter(|attributes| !attributes.indexed_fields.is_empty());
+    Ok(attributes.map(|attributes| context.namespace.with_types(attributes)))
 }
 
 pub fn signal(request: SignalWorkflowExecutionRequest, context: &Context<'_>) -> Result<Addressed, Reject> {

@@ -8,6 +8,8 @@ mod activity_executions;
 mod activity_operations;
 #[path = "rim/callbacks.rs"]
 mod callbacks;
+#[path = "rim/described.rs"]
+mod described;
 #[path = "rim/history.rs"]
 mod history;
 #[path = "rim/metrics.rs"]

@@ -161,7 +161,9 @@ impl Book {
     /// What goes to the worker with a task. `waited`: how long its poll did. `task`: one of the backlog.
     fn hint(&mut self, now: Instant, waited: Duration, task: Option<&Task>) -> Hint {
         let backlog = self.counts.total();
-        let hint = Hint { backlog: i64::try_from(backlog).unwrap_or(i64::MAX), more_polls: 0 };
+        // The task that goes with this is counted until it has started.
+        let others = backlog.saturating_sub(u64::from(task.is_some()));
+        let hint = Hint { backlog: i64::try_from(others).unwrap_or(i64::MAX), more_polls: 0 };
         if waited >= IDLE_POLL && task.is_none() {
             return Hint { more_polls: -1, ..hint };
         }

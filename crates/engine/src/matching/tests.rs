@@ -284,7 +284,7 @@ async fn a_poll_that_waited_was_one_too_many_and_an_old_backlog_wants_more() {
     advance(Duration::from_secs(60)).await;
     let mut book = polled();
     (3..8).for_each(|order| book.offer(task(3, order)));
-    assert_eq!(hint(&mut book, START.plus(100_000_000)).backlog, 5);
+    assert_eq!(hint(&mut book, START.plus(100_000_000)).backlog, 4);
     advance(Duration::from_secs(1)).await;
     // Two workers are known: one suggestion for each, and then for a moment none.
     let suggested = [(); 3].map(|()| hint(&mut book, START.plus(1_300_000_000)).more_polls);

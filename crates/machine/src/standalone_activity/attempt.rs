@@ -36,7 +36,6 @@ pub fn start(step: &mut Step, attempt: &StartActivity, env: &mut Env<'_>) -> Rep
     let now = step.now(env).0;
     let row = step.run.activity_mut();
     row.started_time = now;
-    row.last_heartbeat_time = 0;
     row.identity = attempt.identity.clone();
     row.last_identity = attempt.identity.clone();
     row.request_id = attempt.request_id.clone();
@@ -136,9 +135,6 @@ pub fn heartbeat(step: &mut Step, beat: &HeartbeatActivity, env: &mut Env<'_>) -
     let row = step.run.activity_mut();
     row.last_heartbeat_time = now;
     row.heartbeat_details = beat.details.clone();
-    if !beat.identity.is_empty() {
-        row.identity = beat.identity.clone();
-    }
     let phase = step.run.phase();
     let told = WorkflowReply::Heartbeat {
         cancel_requested: phase == Phase::CancelRequested,

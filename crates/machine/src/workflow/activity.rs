@@ -191,9 +191,6 @@ pub fn heartbeat(step: &mut Step, beat: &HeartbeatActivity, env: &mut Env<'_>) -
     let mut row = (*row).clone();
     row.last_heartbeat_time = step.now(env).0;
     row.heartbeat_details = beat.details.clone();
-    if !beat.identity.is_empty() {
-        row.identity = beat.identity.clone();
-    }
     let reply = WorkflowReply::Heartbeat {
         cancel_requested: row.cancel_requested,
         paused: row.pause.is_some(),

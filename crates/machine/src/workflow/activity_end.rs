@@ -204,12 +204,12 @@ pub fn another_attempt(
     next.attempt = row.attempt.saturating_add(1);
     if row.reset_heartbeat {
         next.heartbeat_details = None;
+        next.last_heartbeat_time = 0;
     }
     next.reset = false;
     next.reset_heartbeat = false;
     next.started_time = 0;
     next.request_id = String::new();
-    next.last_heartbeat_time = 0;
     next.last_attempt_end = now.0;
     next.last_failure = Some(failure::limited(failure.clone(), limits.activity_failure_bytes));
     next.scheduled_time = now.plus(wait).0;

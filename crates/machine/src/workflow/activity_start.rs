@@ -55,7 +55,6 @@ fn begin(
     let queued = row.queued.take();
     step.unqueue(queued.as_ref(), QueueType::Activity);
     row.started_time = step.now(env).0;
-    row.last_heartbeat_time = 0;
     row.identity = identity.to_owned();
     row.request_id = request_id.to_owned();
     row.last_identity = identity.to_owned();

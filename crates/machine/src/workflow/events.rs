@@ -82,6 +82,16 @@ event_types! {
     WorkflowExecutionTimeSkippingTransitionedEventAttributes => WorkflowExecutionTimeSkippingTransitioned,
 }
 
+/// Events that decide nothing for the workflow's code: a worker that is older than they are goes on.
+pub fn worker_may_ignore(attributes: &Attributes) -> bool {
+    matches!(
+        attributes,
+        Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(_)
+            | Attributes::WorkflowExecutionPausedEventAttributes(_)
+            | Attributes::WorkflowExecutionUnpausedEventAttributes(_)
+    )
+}
+
 /// The end of an activity, a child or a Nexus operation: written after the other buffered events.
 pub fn is_end(event: &HistoryEvent) -> bool {
     use EventType::*;

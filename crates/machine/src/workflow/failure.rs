@@ -16,6 +16,11 @@ pub fn server(message: impl Into<String>, non_retryable: bool) -> Failure {
     }
 }
 
+/// Why the server failed a workflow task. Unlike its other failures this one names no source, as in the reference.
+pub fn of_task(message: impl Into<String>) -> Failure {
+    Failure { source: String::new(), ..server(message, false) }
+}
+
 pub fn application(message: impl Into<String>, kind: &str, non_retryable: bool) -> Failure {
     Failure {
         message: message.into(),

@@ -4,18 +4,47 @@
 //! their queues. A workflow task that a worker has already may still be completed.
 
 use super::events::Attributes;
-use super::rows::PauseRow;
+use super::payload;
+use super::rows::{AttributesRow, PauseRow};
 use super::step::Step;
 use super::{activity, task};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::Time;
 use crate::reject::Reject;
+use std::collections::BTreeSet;
 use steadfast_api::v1::enums::{WorkflowExecutionStatus as Status, WorkflowTaskFailedCause as Cause};
 use steadfast_api::v1::history::{
     WorkflowExecutionPausedEventAttributes, WorkflowExecutionUnpausedEventAttributes,
     WorkflowTaskFailedEventAttributes,
 };
+
+/// The search attribute by which lists find what is paused, and why.
+pub const PAUSE_INFO: &str = "TemporalPauseInfo";
+
+/// Brings the search attribute up to date with what is paused: the workflow, and types of activities.
+pub fn show(step: &mut Step) {
+    let mut words = Vec::new();
+    if let Some(pause) = &step.run.core.pause {
+        words.push(format!("Workflow:{}", step.key.entity.id));
+        words.push(format!("Reason:{}", pause.reason));
+    }
+    let paused = step.run.activities.values().filter(|row| row.pause.is_some());
+    let types: BTreeSet<&str> = paused.map(|row| row.activity_type.as_str()).collect();
+    words.extend(types.into_iter().map(|name| format!("property:activityType={name}")));
+    let value = (!words.is_empty()).then(|| payload::keywords(words.iter().map(String::as_str)));
+    let fields = step.run.attributes.search_attributes.as_ref().map(|attributes| &attributes.indexed_fields);
+    if fields.and_then(|fields| fields.get(PAUSE_INFO)) == value.as_ref() {
+        return;
+    }
+    let mut row: AttributesRow = (*step.run.attributes).clone();
+    let fields = &mut row.search_attributes.get_or_insert_default().indexed_fields;
+    match value {
+        Some(value) => fields.insert(PAUSE_INFO.to_owned(), value),
+        None => fields.remove(PAUSE_INFO),
+    };
+    step.put_attributes(row);
+}
 
 fn check_open(step: &Step) -> Result<(), Reject> {
     if step.run.is_open() { Ok(()) } else { Err(Reject::closed()) }
@@ -53,6 +82,7 @@ pub fn pause(
     step.visibility = true;
     withdraw_task(step, env);
     withdraw_activities(step);
+    show(step);
     Ok(Reply::Done)
 }
 
@@ -103,6 +133,7 @@ pub fn unpause(
     step.run.core.pause = None;
     step.run.core.status = Status::Running as i32;
     step.visibility = true;
+    show(step);
     let now = step.now(env);
     let due: Vec<_> = step
         .run

@@ -449,6 +449,7 @@ pub fn derived(run: &Run) -> Run {
     let mut attributes = (*run.attributes).clone();
     if let Some(search) = &mut attributes.search_attributes {
         search.indexed_fields.remove(super::task_failure::REPORTED_PROBLEMS);
+        search.indexed_fields.remove(super::pause::PAUSE_INFO);
     }
     attributes.search_attributes =
         attributes.search_attributes.filter(|search| !search.indexed_fields.is_empty());

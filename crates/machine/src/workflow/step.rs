@@ -25,6 +25,8 @@ pub struct Step {
     pub run: Run,
     pub durable: bool,
     pub visibility: bool,
+    /// Whether an activity was paused, or is paused no more: lists show the types of those that are.
+    pub pauses_changed: bool,
     /// The run goes altogether.
     pub deleted: bool,
     /// Branches of history that nobody uses any more.
@@ -52,6 +54,7 @@ impl Step {
             run: run.clone(),
             durable: false,
             visibility: false,
+            pauses_changed: false,
             deleted: false,
             branches_dropped: Vec::new(),
             rows: BTreeSet::new(),
@@ -104,6 +107,7 @@ impl Step {
         HistoryEvent {
             event_time: Some(self.now(env).timestamp()),
             event_type: events::event_type(&attributes) as i32,
+            worker_may_ignore: events::worker_may_ignore(&attributes),
             attributes: Some(attributes),
             user_metadata,
             links,
@@ -227,12 +231,15 @@ impl Step {
 
     pub fn put_activity(&mut self, row: ActivityRow) {
         self.put(RowKey::number(RowTable::Activity, row.scheduled_event_id));
+        let before = self.run.activities.get(&row.scheduled_event_id);
+        self.pauses_changed |= before.is_some_and(|before| before.pause.is_some()) != row.pause.is_some();
         self.run.hold_activity(row);
     }
 
     pub fn drop_activity(&mut self, scheduled_event_id: i64) {
         self.put(RowKey::number(RowTable::Activity, scheduled_event_id));
         if let Some(row) = self.run.drop_activity(scheduled_event_id) {
+            self.pauses_changed |= row.pause.is_some();
             self.unqueue(row.queued.as_ref(), QueueType::Activity);
         }
     }

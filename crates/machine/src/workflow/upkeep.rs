@@ -2,6 +2,7 @@
 //!
 //! - A speculative workflow task is only good as long as nothing else happens: the first durable change makes it a
 //!   normal one, with its events before the new ones.
+//! - Lists can be asked for what is paused.
 //! - Only so many events wait in the buffer: beyond that the started workflow task fails, which writes them.
 //! - A history and a state only grow so large: the change that goes beyond that is not made, the run is terminated
 //!   instead. So it is with a step that writes too much at once; only a signal is refused then, and the run goes on.
@@ -9,7 +10,7 @@
 use super::payload;
 use super::state::Run;
 use super::step::Step;
-use super::{close, task, task_failure};
+use super::{close, pause, task, task_failure};
 use crate::decision::{Decision, Reply};
 use crate::env::Env;
 use crate::reject::Reject;
@@ -19,6 +20,9 @@ use steadfast_api::v1::enums::{EventType, WorkflowTaskFailedCause as Cause};
 
 /// Ends the step that an input made out of `before`.
 pub fn finish(before: &Run, mut step: Step, mut reply: Result<Reply, Reject>, env: &mut Env<'_>) -> Decision {
+    if step.pauses_changed {
+        pause::show(&mut step);
+    }
     keep_speculative(before, &mut step, env);
     keep_buffer(&mut step, env);
     // What only now leaves the buffer counts the next time.

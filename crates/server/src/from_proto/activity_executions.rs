@@ -68,7 +68,9 @@ pub fn start_activity(
         identity: request.identity,
         reuse: request.id_reuse_policy.try_into().unwrap_or_default(),
         conflict: request.id_conflict_policy.try_into().unwrap_or_default(),
-        search_attributes: request.search_attributes,
+        search_attributes: request
+            .search_attributes
+            .map(|attributes| context.namespace.with_types(attributes)),
         user_metadata: request.user_metadata,
         priority: request.priority,
         links: request.links,

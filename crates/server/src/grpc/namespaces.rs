@@ -8,7 +8,7 @@ use crate::limits::{NAMESPACE_PAGE, SHORTEST_RETENTION};
 use crate::status::Refusal;
 use bytes::Bytes;
 use std::sync::Arc;
-use steadfast_api::v1::enums::{ArchivalState, NamespaceState as State};
+use steadfast_api::v1::enums::{ArchivalState, NamespaceState as State, ReplicationState};
 use steadfast_api::v1::namespace::namespace_info::{Capabilities, Limits};
 use steadfast_api::v1::namespace::{BadBinaries, NamespaceConfig, NamespaceInfo};
 use steadfast_api::v1::operatorservice::{DeleteNamespaceRequest, DeleteNamespaceResponse};
@@ -72,7 +72,7 @@ fn replication() -> NamespaceReplicationConfig {
     NamespaceReplicationConfig {
         active_cluster_name: CLUSTER.into(),
         clusters: vec![ClusterReplicationConfig { cluster_name: CLUSTER.into(), ..Default::default() }],
-        ..NamespaceReplicationConfig::default()
+        state: ReplicationState::Normal as i32,
     }
 }
 

@@ -2,8 +2,12 @@
 
 use super::{YEAR_ONE, execution, nanos, normal_queue, typed, workflow_type};
 use std::sync::Arc;
+use steadfast_api::v1::activity::ActivityOptions;
 use steadfast_api::v1::common::{ActivityType, WorkerVersionStamp, WorkflowExecution};
-use steadfast_api::v1::enums::{CallbackState, PendingActivityState, PendingWorkflowTaskState};
+use steadfast_api::v1::enums::{
+    CallbackState, PendingActivityState, PendingWorkflowTaskState, TaskQueueKind,
+};
+use steadfast_api::v1::taskqueue::TaskQueue;
 use steadfast_api::v1::workflow::pending_activity_info::pause_info::PausedBy;
 use steadfast_api::v1::workflow::pending_activity_info::{PauseInfo, pause_info};
 use steadfast_api::v1::workflow::{
@@ -50,8 +54,12 @@ fn config(run: &Run) -> WorkflowExecutionConfig {
     let start = &run.start;
     WorkflowExecutionConfig {
         task_queue: normal_queue(&start.task_queue),
-        workflow_execution_timeout: duration::proto(start.execution_timeout),
-        workflow_run_timeout: duration::proto(start.run_timeout),
+        workflow_execution_timeout: duration::if_set(start.execution_timeout),
+        // A child's run timeout is shown even where there is none, as its event shows it.
+        workflow_run_timeout: match start.parent {
+            Some(_) => duration::proto(start.run_timeout),
+            None => duration::if_set(start.run_timeout),
+        },
         default_workflow_task_timeout: duration::proto(start.task_timeout),
         user_metadata: start.user_metadata.clone(),
     }
@@ -61,13 +69,13 @@ fn info(workflow_id: &str, run: &Run, schema: &dyn Schema) -> WorkflowExecutionI
     let (core, start) = (&run.core, &run.start);
     let closed = core.close_time != 0;
     let parent = start.parent.as_ref();
-    let root = if start.root_workflow_id.is_empty() {
-        execution(workflow_id, run.id)
-    } else {
-        Some(WorkflowExecution {
+    // Without a parent each run of a chain is its own root, though lists show the chain's first run.
+    let root = match parent {
+        None => execution(workflow_id, run.id),
+        Some(_) => Some(WorkflowExecution {
             workflow_id: start.root_workflow_id.clone(),
             run_id: start.root_run_id.clone(),
-        })
+        }),
     };
     let first_run_id =
         if start.first_run_id.is_empty() { run.id.to_string() } else { start.first_run_id.clone() };
@@ -127,7 +135,7 @@ fn versioning(run: &Run) -> Option<WorkflowExecutionVersioningInfo> {
 fn extended(run: &Run) -> WorkflowExecutionExtendedInfo {
     let core = &run.core;
     WorkflowExecutionExtendedInfo {
-        execution_expiration_time: nanos(core.execution_expiry).or(Some(YEAR_ONE)),
+        execution_expiration_time: nanos(core.execution_expiry),
         run_expiration_time: nanos(core.run_expiry).or(Some(YEAR_ONE)),
         cancel_requested: core.cancel_requested,
         last_reset_time: nanos(core.last_reset_time),
@@ -205,7 +213,9 @@ fn pending_activity(row: &ActivityRow, now: Time) -> PendingActivityInfo {
         (_, true) if row.last_attempt_end == 0 => None,
         (_, true) => duration::if_set(row.scheduled_time - row.last_attempt_end),
         // One that could be taken shows what it would wait if it were now that it failed.
-        (Some(policy), false) if state == PendingActivityState::Scheduled => {
+        (Some(policy), false)
+            if matches!(state, PendingActivityState::Scheduled | PendingActivityState::Paused) =>
+        {
             duration::if_set(retry::backoff(policy, row.attempt))
         }
         _ => None,
@@ -233,9 +243,16 @@ fn pending_activity(row: &ActivityRow, now: Time) -> PendingActivityInfo {
         paused: row.pause.is_some(),
         priority: row.priority.clone(),
         pause_info: row.pause.as_ref().map(pause),
-        activity_options: Some(row.options()),
+        activity_options: Some(options(row)),
         ..PendingActivityInfo::default()
     }
+}
+
+/// The queue is written here as the reference writes it: without a kind, and with its name twice.
+fn options(row: &ActivityRow) -> ActivityOptions {
+    let name = row.task_queue.clone();
+    let queue = TaskQueue { normal_name: name.clone(), name, kind: TaskQueueKind::Unspecified as i32 };
+    ActivityOptions { task_queue: Some(queue), ..row.options() }
 }
 
 fn pause(row: &PauseRow) -> PauseInfo {

@@ -3,7 +3,7 @@
 use super::{execution, nanos, normal_queue, scaling, time, workflow_type};
 use crate::token::{self, Tokens, bytes_of};
 use bytes::Bytes;
-use steadfast_api::v1::common::ActivityType;
+use steadfast_api::v1::common::{ActivityType, WorkflowExecution};
 use steadfast_api::v1::history::history_event::Attributes;
 use steadfast_api::v1::history::{ActivityTaskScheduledEventAttributes, HistoryEvent};
 use steadfast_api::v1::workflowservice::{PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse};
@@ -103,7 +103,10 @@ pub fn activity_task(
         task_token,
         workflow_namespace: namespace.1.into(),
         workflow_type: workflow_type(&started.workflow_type).filter(|_| !standalone),
-        workflow_execution: execution(&started.workflow_id, started.run_id).filter(|_| !standalone),
+        workflow_execution: match standalone {
+            true => Some(WorkflowExecution::default()),
+            false => execution(&started.workflow_id, started.run_id),
+        },
         activity_run_id: if standalone { started.run_id.to_string() } else { String::new() },
         activity_type: Some(ActivityType { name: row.activity_type }),
         activity_id: row.activity_id,

@@ -72,6 +72,8 @@ async fn a_backlog_is_counted_by_priority_and_handed_out_in_its_order() {
     }
     let ids: Vec<&str> = order.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(ids, ["high", "plain", "plain again", "low", "clipped"]);
+    let hints: Vec<i64> = order.iter().map(|(_, hint)| *hint).collect();
+    assert_eq!(hints, [4, 3, 2, 1, 0], "a task is told how many wait behind it");
     let described = client.describe_task_queue(describe(QUEUE)).await.unwrap().into_inner();
     let stats = described.stats.unwrap();
     assert_eq!(stats.approximate_backlog_count, 0);

@@ -33,6 +33,7 @@ pub fn upsert(
         ));
     };
     env.namespace.check_search_attributes(upserted).map_err(|error| Trouble::fail(cause, error))?;
+    let upserted = env.namespace.with_types(upserted.clone());
     step.write_full(
         env,
         Attributes::UpsertWorkflowSearchAttributesEventAttributes(

@@ -160,7 +160,10 @@ fn checked(
         cron_schedule: attributes.cron_schedule.clone(),
         header: attributes.header.clone(),
         memo: attributes.memo.clone(),
-        search_attributes: attributes.search_attributes.clone(),
+        search_attributes: attributes
+            .search_attributes
+            .clone()
+            .map(|search| env.namespace.with_types(search)),
         inherit_build_id: attributes.inherit_build_id,
         priority: attributes.priority.clone(),
         ..StartChildWorkflowExecutionInitiatedEventAttributes::default()

@@ -113,7 +113,11 @@ fn checked(
         input: attributes.input.clone(),
         header: attributes.header.clone(),
         memo: attributes.memo.clone(),
-        search_attributes: attributes.search_attributes.clone().map(super::without_nulls),
+        search_attributes: attributes
+            .search_attributes
+            .clone()
+            .map(super::without_nulls)
+            .map(|search| env.namespace.with_types(search)),
         retry_policy,
         cron: attributes.cron_schedule.clone(),
         attempt: 1,

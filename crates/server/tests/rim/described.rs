@@ -1,0 +1,217 @@
+//! What is read of a run: its description, its events and its row in lists, field by field where a field is easily
+//! forgotten.
+
+use crate::world::*;
+use bytes::Bytes;
+use steadfast_api::v1::command::{
+    Command, ScheduleActivityTaskCommandAttributes, StartTimerCommandAttributes,
+    UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes,
+};
+use steadfast_api::v1::common::{ActivityType, Payload, SearchAttributes};
+use steadfast_api::v1::enums::{CommandType, EventType};
+use steadfast_api::v1::failure::{ApplicationFailureInfo, Failure, failure::FailureInfo};
+use steadfast_api::v1::history::history_event::Attributes as Event;
+use steadfast_api::v1::workflow::PendingActivityInfo;
+use steadfast_api::v1::workflowservice::*;
+
+fn seconds(seconds: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos: 0 })
+}
+
+fn activity() -> Command {
+    command(
+        CommandType::ScheduleActivityTask,
+        Attributes::ScheduleActivityTaskCommandAttributes(ScheduleActivityTaskCommandAttributes {
+            activity_id: "withdraw".into(),
+            activity_type: Some(ActivityType { name: "Withdraw".into() }),
+            task_queue: Some(queue(QUEUE)),
+            start_to_close_timeout: seconds(10),
+            ..Default::default()
+        }),
+    )
+}
+
+fn keyword(word: &str) -> SearchAttributes {
+    let metadata = [("encoding".to_owned(), Bytes::from_static(b"json/plain"))].into();
+    let payload = Payload { metadata, data: Bytes::from(format!("\"{word}\"")), ..Payload::default() };
+    SearchAttributes { indexed_fields: [("CustomKeyword".to_owned(), payload)].into() }
+}
+
+/// The type that a payload of the attribute names.
+fn kind(attributes: Option<&SearchAttributes>) -> &str {
+    let payload = attributes.and_then(|all| all.indexed_fields.get("CustomKeyword")).expect("it is set");
+    let kind = payload.metadata.get("type").map(|kind| std::str::from_utf8(kind).expect("it is text"));
+    kind.unwrap_or("none")
+}
+
+async fn pending(world: &mut World, id: &str) -> PendingActivityInfo {
+    world.describe(id).await.unwrap().pending_activities.remove(0)
+}
+
+async fn listed(world: &mut World, query: &str) -> Vec<String> {
+    let request = ListWorkflowExecutionsRequest {
+        namespace: NAMESPACE.into(),
+        query: query.into(),
+        ..Default::default()
+    };
+    let rows = world.client.list_workflow_executions(request).await.unwrap().into_inner().executions;
+    rows.into_iter().map(|row| row.execution.expect("it is set").workflow_id).collect()
+}
+
+#[tokio::test]
+async fn timeouts_that_a_run_does_not_have_are_absent() {
+    let mut world = World::new().await;
+    world.start("none").await;
+    let described = world.describe("none").await.unwrap();
+    let config = described.execution_config.unwrap();
+    assert_eq!((config.workflow_execution_timeout, config.workflow_run_timeout), (None, None));
+    let extended = described.workflow_extended_info.unwrap();
+    assert_eq!(extended.execution_expiration_time, None);
+    // This one is the year 1 instead, on the reference too.
+    assert_eq!(extended.run_expiration_time.unwrap().seconds, -62_135_596_800);
+
+    let timed = StartWorkflowExecutionRequest { workflow_execution_timeout: seconds(60), ..start("timed") };
+    world.client.start_workflow_execution(timed).await.unwrap();
+    let described = world.describe("timed").await.unwrap();
+    let config = described.execution_config.unwrap();
+    assert_eq!((config.workflow_execution_timeout, config.workflow_run_timeout), (seconds(60), seconds(60)));
+    assert!(described.workflow_extended_info.unwrap().execution_expiration_time.is_some());
+}
+
+#[tokio::test]
+async fn search_attributes_tell_their_types_wherever_they_are_read() {
+    let mut world = World::new().await;
+    let request = StartWorkflowExecutionRequest { search_attributes: Some(keyword("one")), ..start("a") };
+    world.client.start_workflow_execution(request).await.unwrap();
+    let upsert = command(
+        CommandType::UpsertWorkflowSearchAttributes,
+        Attributes::UpsertWorkflowSearchAttributesCommandAttributes(
+            UpsertWorkflowSearchAttributesCommandAttributes { search_attributes: Some(keyword("two")) },
+        ),
+    );
+    world.work(vec![upsert]).await;
+    let mut seen = 0;
+    for event in world.history("a").await {
+        match event.attributes {
+            Some(Event::WorkflowExecutionStartedEventAttributes(started)) => {
+                assert_eq!(kind(started.search_attributes.as_ref()), "Keyword");
+                seen += 1;
+            }
+            Some(Event::UpsertWorkflowSearchAttributesEventAttributes(upserted)) => {
+                assert_eq!(kind(upserted.search_attributes.as_ref()), "Keyword");
+                seen += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(seen, 2);
+    let request = ListWorkflowExecutionsRequest { namespace: NAMESPACE.into(), ..Default::default() };
+    let row = world.client.list_workflow_executions(request).await.unwrap().into_inner().executions.remove(0);
+    assert_eq!(kind(row.search_attributes.as_ref()), "Keyword");
+}
+
+#[tokio::test]
+async fn a_heartbeat_leaves_its_time_to_the_next_attempt_and_not_its_sender() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    world.work(vec![activity()]).await;
+    let task = world.poll_activity().await;
+    let worker = pending(&mut world, "a").await.last_worker_identity;
+    let beat = RecordActivityTaskHeartbeatRequest {
+        namespace: NAMESPACE.into(),
+        task_token: task.task_token.clone(),
+        details: payloads("half"),
+        identity: "somebody else".into(),
+        ..Default::default()
+    };
+    world.client.record_activity_task_heartbeat(beat).await.unwrap();
+    let beating = pending(&mut world, "a").await;
+    assert_eq!(beating.last_worker_identity, worker);
+    assert!(beating.last_heartbeat_time.is_some());
+    let failed = RespondActivityTaskFailedRequest {
+        namespace: NAMESPACE.into(),
+        task_token: task.task_token,
+        failure: Some(Failure {
+            message: "not now".into(),
+            failure_info: Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo::default())),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    world.client.respond_activity_task_failed(failed).await.unwrap();
+    let waiting = pending(&mut world, "a").await;
+    assert_eq!((waiting.attempt, waiting.last_heartbeat_time), (2, beating.last_heartbeat_time));
+    let queue = waiting.activity_options.unwrap().task_queue.unwrap();
+    assert_eq!((queue.name.as_str(), queue.normal_name.as_str(), queue.kind), (QUEUE, QUEUE, 0));
+}
+
+#[tokio::test]
+async fn lists_find_what_is_paused_until_it_goes_on() {
+    let mut world = World::with(|options| options.limits.workflow_pause = true).await;
+    for id in ["workflow", "activity"] {
+        world.start(id).await;
+        world.work(vec![activity()]).await;
+    }
+    let pause = PauseWorkflowExecutionRequest {
+        namespace: NAMESPACE.into(),
+        workflow_id: "workflow".into(),
+        reason: "lunch".into(),
+        ..Default::default()
+    };
+    world.client.pause_workflow_execution(pause).await.unwrap();
+    let pause = PauseActivityRequest {
+        namespace: NAMESPACE.into(),
+        execution: Some(execution("activity")),
+        activity: Some(pause_activity_request::Activity::Type("Withdraw".into())),
+        ..Default::default()
+    };
+    world.client.pause_activity(pause).await.unwrap();
+    for (word, id) in [
+        ("Workflow:workflow", "workflow"),
+        ("Reason:lunch", "workflow"),
+        ("property:activityType=Withdraw", "activity"),
+    ] {
+        assert_eq!(listed(&mut world, &format!("TemporalPauseInfo = '{word}'")).await, [id], "{word}");
+    }
+    // Workers that do not know these events go on.
+    let events = world.history("workflow").await;
+    let paused = events.iter().find(|event| event.event_type() == EventType::WorkflowExecutionPaused);
+    assert!(paused.expect("it is paused").worker_may_ignore);
+
+    let unpause = UnpauseWorkflowExecutionRequest {
+        namespace: NAMESPACE.into(),
+        workflow_id: "workflow".into(),
+        ..Default::default()
+    };
+    let nameless = UnpauseWorkflowExecutionRequest { workflow_id: String::new(), ..unpause.clone() };
+    let refused = world.client.unpause_workflow_execution(nameless).await.unwrap_err();
+    assert_eq!(refused.message(), "Can't load workflow execution.  WorkflowId not set.");
+    world.client.unpause_workflow_execution(unpause).await.unwrap();
+    let unpause = UnpauseActivityRequest {
+        namespace: NAMESPACE.into(),
+        execution: Some(execution("activity")),
+        activity: Some(unpause_activity_request::Activity::UnpauseAll(true)),
+        ..Default::default()
+    };
+    world.client.unpause_activity(unpause).await.unwrap();
+    assert_eq!(listed(&mut world, "TemporalPauseInfo IS NOT NULL").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_task_that_the_server_fails_names_no_source() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    let task = world.poll().await;
+    let timer = command(
+        CommandType::StartTimer,
+        Attributes::StartTimerCommandAttributes(StartTimerCommandAttributes::default()),
+    );
+    world.complete(&task, vec![timer]).await.unwrap_err();
+    let failed = world.history("a").await.into_iter().find_map(|event| match event.attributes {
+        Some(Event::WorkflowTaskFailedEventAttributes(failed)) => failed.failure,
+        _ => None,
+    });
+    let failure = failed.expect("the task failed");
+    assert_eq!(failure.source, "");
+    assert!(matches!(failure.failure_info, Some(FailureInfo::ServerFailureInfo(_))));
+}

@@ -17,11 +17,13 @@ use std::time::{Duration, Instant};
 /// Bytes of the longest input that is made.
 const LONGEST: usize = 4096;
 
-/// How long to look.
+/// How long to look: until one of the two is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub seed: u64,
     pub time: Duration,
+    /// Inputs, beside those of the corpus.
+    pub most: u64,
 }
 
 /// An input that does what none may.
@@ -62,7 +64,7 @@ pub fn explore(target: &'static Target, plan: Plan) -> Result<u64, Found> {
         }
     }
     let mut number = 0;
-    while Instant::now() < until {
+    while number < plan.most && Instant::now() < until {
         let mut rng = Rng::with_seed(plan.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number));
         let input = changed(&corpus, &mut rng);
         if !try_one(target, &input) {

@@ -42,8 +42,9 @@ fn act(words: &[&str]) -> Result<(), String> {
         ["run", target, seconds, seed @ ..] => {
             let seconds = seconds.parse().map_err(|_| USAGE)?;
             let seed = seed.first().map_or(Ok(0), |seed| seed.parse()).map_err(|_| USAGE)?;
-            let tried = explore(named(target)?, Plan { seed, time: Duration::from_secs(seconds) })
-                .map_err(|found| found.to_string())?;
+            let tried =
+                explore(named(target)?, Plan { seed, time: Duration::from_secs(seconds), most: u64::MAX })
+                    .map_err(|found| found.to_string())?;
             println!("{target}: {tried} inputs, none did what it may not");
             Ok(())
         }

@@ -4,10 +4,25 @@
 use fuzz_targets::{Plan, TARGETS, Target, explore};
 use std::time::Duration;
 
+/// For each target, whichever is over first.
+const SECONDS: u64 = 4;
+const INPUTS: u64 = 15_000;
+/// Inputs of those that build a world for each.
+const WORLDS: u64 = 1_000;
+
 fn look(name: &str) {
     let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse().expect("a number"));
-    let seconds = number("STEADFAST_FUZZ_SECONDS").unwrap_or(4);
-    let plan = Plan { seed: number("STEADFAST_FUZZ_SEED").unwrap_or(0), time: Duration::from_secs(seconds) };
+    let seconds = number("STEADFAST_FUZZ_SECONDS");
+    let plan = Plan {
+        seed: number("STEADFAST_FUZZ_SEED").unwrap_or(0),
+        time: Duration::from_secs(seconds.unwrap_or(SECONDS)),
+        // A quick machine is not to find at a change of something else what slower ones did not: that is what longer runs are for.
+        most: match name {
+            _ if seconds.is_some() => u64::MAX,
+            "machine" | "requests" | "pages" => WORLDS,
+            _ => INPUTS,
+        },
+    };
     let target = Target::named(name).expect("the target exists");
     match explore(target, plan) {
         Ok(tried) => println!("{name}: {tried} inputs"),

@@ -24,6 +24,8 @@ const PAYLOAD_BYTES: usize = 64 << 10;
 const ANSWER_BYTES: usize = 1 << 20;
 /// What of a payload is always sent.
 const CUT_BYTES: usize = 1 << 10;
+/// Seconds: ten thousand years.
+const LONGEST_DURATION: i64 = 315_576_000_000;
 const JS_SAFE: i64 = (1 << 53) - 1;
 
 /// Renders the messages of one answer.
@@ -184,6 +186,8 @@ fn well_known(message: &DynamicMessage) -> Value {
         // Milliseconds are what a page can show, and what JavaScript can hold.
         json!(prost_types::Timestamp { seconds, nanos: nanos / 1_000_000 * 1_000_000 }.to_string())
     } else {
+        // What the API allows: the words for a longer one would overflow.
+        let seconds = seconds.clamp(-LONGEST_DURATION, LONGEST_DURATION);
         json!(prost_types::Duration { seconds, nanos }.to_string())
     }
 }

@@ -442,11 +442,14 @@ fn respond(step: &mut Step, id: &str, response: Response, env: &mut Env<'_>) -> 
     if response.outcome.is_none() {
         return Err(Trouble::fail(CAUSE, "outcome is not set"));
     }
+    // Whatever the worker calls it in the body: a reset finds the update by the name that is in the event.
+    let mut meta = response.meta.unwrap_or_default();
+    id.clone_into(&mut meta.update_id);
     let completed_event_id = step.write(
         env,
         Attributes::WorkflowExecutionUpdateCompletedEventAttributes(
             WorkflowExecutionUpdateCompletedEventAttributes {
-                meta: response.meta,
+                meta: Some(meta),
                 outcome: response.outcome.clone(),
                 accepted_event_id: row.accepted_event_id,
             },

@@ -44,6 +44,8 @@ pub fn begin(step: &mut Step, start: &StartWorkflowTask, env: &mut Env<'_>) -> W
         row.speculative = false;
         row.timeout = step.run.start.task_timeout;
         step.run.core.next_attempt = 1;
+        // A task that is scheduled ends a backoff, as whoever reads the history sees it.
+        step.run.core.backoff_until = 0;
         row.scheduled_event_id = step.write(env, task::scheduled_event(step, 1, row.timeout));
     }
     let queued = row.queued.take();

@@ -109,6 +109,8 @@ pub async fn leave_behind(
     }
     let tag = run_tag();
     let queue = format!("bench-{tag}");
+    // One poller would make a million runs a matter of hours.
+    let options = WorkerOptions { pollers: options.pollers.max(UNMEASURED_LANES), ..options };
     let worker = worker(target, &queue, options).await?;
     let clients = plain_clients(target, &queue, UNMEASURED_LANES).await?;
     let done = lanes::run(&clients, scenario, Until::Units(runs), tag).await;

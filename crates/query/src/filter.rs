@@ -209,25 +209,34 @@ impl Filter {
         }
     }
 
-    /// The statuses among `known` that the filter lets through, if it depends on the status alone and leaves internal
-    /// executions hidden. Then a count can be answered from counters by status without looking at a row.
-    pub fn only_statuses(&self, known: impl IntoIterator<Item = i32>) -> Option<Vec<i32>> {
-        struct Sample(i32);
-        impl Row for Sample {
+    /// Whether the filter depends on type and status alone and leaves internal executions hidden. Then a count can be
+    /// answered from counters by type and status without looking at a row: [`Filter::counts`] says from which.
+    pub fn is_for_counters(&self) -> bool {
+        let hides_divisions = matches!(&self.condition, Node::And(parts)
+            if parts.contains(&Node::Test(Attribute::Column(Column::NamespaceDivision), Test::Null)));
+        hides_divisions
+            && self.condition.tests_only(&[
+                Column::WorkflowType,
+                Column::ExecutionStatus,
+                Column::NamespaceDivision,
+            ])
+    }
+
+    /// Whether runs of this type and status match a filter that is for counters.
+    pub fn counts(&self, workflow_type: &str, status: i32) -> bool {
+        struct Sample<'a>(&'a str, i32);
+        impl Row for Sample<'_> {
             fn column(&self, column: Column) -> Option<Cell<'_>> {
-                (column == Column::ExecutionStatus).then(|| Cell::Int(self.0.into()))
+                match column {
+                    Column::WorkflowType => Some(Cell::Text(self.0)),
+                    Column::ExecutionStatus => Some(Cell::Int(self.1.into())),
+                    _ => None,
+                }
             }
             fn attribute(&self, _: &str) -> &[Value] {
                 &[]
             }
         }
-        let hides_divisions = matches!(&self.condition, Node::And(parts)
-            if parts.contains(&Node::Test(Attribute::Column(Column::NamespaceDivision), Test::Null)));
-        if !hides_divisions
-            || !self.condition.tests_only(&[Column::ExecutionStatus, Column::NamespaceDivision])
-        {
-            return None;
-        }
-        Some(known.into_iter().filter(|status| self.matches(&Sample(*status))).collect())
+        self.matches(&Sample(workflow_type, status))
     }
 }

@@ -182,14 +182,18 @@ fn groups_are_for_counts() {
 }
 
 #[test]
-fn counts_by_status_need_no_rows() {
+fn counts_by_type_and_status_need_no_rows() {
     let check = |query: &str, expected: Option<Vec<i32>>| {
-        assert_eq!(filter(query).expect("valid").only_statuses(1..=8), expected, "{query}");
+        let filter = filter(query).expect("valid");
+        let statuses = || (1..=8).filter(|status| filter.counts("W", *status)).collect();
+        assert_eq!(filter.is_for_counters().then(statuses), expected, "{query}");
     };
     check("", Some((1..=8).collect()));
     check("GROUP BY ExecutionStatus", Some((1..=8).collect()));
     check("ExecutionStatus = 'Running'", Some(vec![1]));
     check("NOT (ExecutionStatus IN ('Running', 'Paused') OR ExecutionStatus > 5)", Some(vec![2, 3, 4, 5]));
-    check("ExecutionStatus = 'Running' AND WorkflowType = 'W'", None);
+    check("ExecutionStatus = 'Running' AND WorkflowType = 'W'", Some(vec![1]));
+    check("ExecutionStatus < 3 AND WorkflowType STARTS_WITH 'V'", Some(vec![]));
+    check("ExecutionStatus = 'Running' AND WorkflowId = 'W'", None);
     check("TemporalNamespaceDivision IS NULL OR ExecutionStatus = 1", None);
 }

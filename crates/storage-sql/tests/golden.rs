@@ -13,7 +13,7 @@ use steadfast_storage::{
 use steadfast_storage_sql::{SqliteOptions, SqliteStore};
 use uuid::Uuid;
 
-const VERSIONS: [(i32, &str); 1] = [(1, include_str!("golden/1.sql"))];
+const VERSIONS: [(i32, &str); 2] = [(1, include_str!("golden/1.sql")), (2, include_str!("golden/2.sql"))];
 
 const CLUSTER: Uuid = Uuid::from_u128(0x5eed);
 
@@ -108,8 +108,10 @@ async fn check(store: &SqliteStore) {
         let page = store.list(NAMESPACE, Kind::Workflow, &filter(query), None, 10).await.expect("it is read");
         assert_eq!(page.rows, [(open.clone(), open_row.clone())], "{query}");
     }
-    let counts = store.count_by_status(NAMESPACE, Kind::Workflow, &filter("")).await;
-    assert_eq!(counts, Ok(vec![(OPEN, 1), (COMPLETED, 1)]));
+    for query in ["", "WorkflowType = 'Type'"] {
+        let counts = store.count_by_status(NAMESPACE, Kind::Workflow, &filter(query)).await;
+        assert_eq!(counts, Ok(vec![(OPEN, 1), (COMPLETED, 1)]), "{query}");
+    }
     let record = NamespaceRecord { id: NAMESPACE, name: "default".into(), version: 1, encoded: bytes("n") };
     assert_eq!(store.namespaces().await, Ok(vec![record]));
     assert_eq!(store.configs("kind").await, Ok(vec![("key".into(), 1, bytes("value"))]));

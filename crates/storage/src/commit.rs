@@ -65,6 +65,7 @@ pub enum TaskChange {
 /// A run as lists show it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VisibilityRow {
+    /// A run keeps it.
     pub workflow_type: String,
     pub task_queue: String,
     /// `WorkflowExecutionStatus` for workflows.

@@ -40,10 +40,13 @@ struct Tables {
     messages: BTreeMap<(Uuid, i64), Message>,
     lists: BTreeMap<(Uuid, Kind), BTreeMap<ListPlace, EntityKey>>,
     /// Runs that are listed without a division, by status.
-    counters: BTreeMap<(Uuid, Kind, i32), u64>,
+    counters: BTreeMap<Counted, u64>,
     namespaces: BTreeMap<Uuid, NamespaceRecord>,
     configs: BTreeMap<(String, String), (u64, Bytes)>,
 }
+
+/// What is counted apart: runs of one namespace, kind, type and status.
+type Counted = (Uuid, Kind, String, i32);
 
 /// A run's place in the order of lists: open first, then the latest close, the latest start, the run id.
 type ListPlace = (Reverse<Time>, Reverse<Time>, Uuid);
@@ -265,12 +268,17 @@ impl Store for MemoryStore {
         filter: &Filter,
     ) -> Result<Vec<(i32, u64)>, StoreError> {
         let tables = self.read()?;
-        let counted = tables.counters.range((namespace, kind, i32::MIN)..=(namespace, kind, i32::MAX));
-        if let Some(statuses) = filter.only_statuses(counted.clone().map(|((.., status), _)| *status)) {
-            let counted = counted.map(|((.., status), count)| (*status, *count));
-            return Ok(counted.filter(|(status, _)| statuses.contains(status)).collect());
-        }
         let mut groups = BTreeMap::new();
+        if filter.is_for_counters() {
+            let counted = tables.counters.range((namespace, kind, String::new(), i32::MIN)..);
+            let of_kind = |key: &Counted| (key.0, key.1) == (namespace, kind);
+            for ((_, _, of_type, status), count) in counted.take_while(|(key, _)| of_kind(key)) {
+                if filter.counts(of_type, *status) {
+                    *groups.entry(*status).or_insert(0) += count;
+                }
+            }
+            return Ok(groups.into_iter().collect());
+        }
         for (_, _, listed) in tables.listed(namespace, kind, Bound::Unbounded, filter) {
             *groups.entry(listed.row.status).or_insert(0) += 1;
         }
@@ -531,8 +539,9 @@ impl Listed {
     }
 
     /// The counter that counts this run, if one does: runs in a division are hidden from plain counts.
-    fn counts_as(&self, entity: &EntityKey) -> Option<(Uuid, Kind, i32)> {
-        self.division.is_none().then_some((entity.namespace, entity.kind, self.row.status))
+    fn counts_as(&self, entity: &EntityKey) -> Option<Counted> {
+        let of_type = || self.row.workflow_type.to_string();
+        self.division.is_none().then(|| (entity.namespace, entity.kind, of_type(), self.row.status))
     }
 }
 

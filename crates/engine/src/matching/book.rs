@@ -49,6 +49,8 @@ pub struct Book {
     reading: bool,
     /// A task was left to be read since the reader began: its page may not have it.
     left_unread: bool,
+    /// `read_to` went back since the reader began: its page is not what comes next.
+    went_back: bool,
     /// Tasks that were finished since the reader began: its page may still have them.
     gone: BTreeSet<TaskKey>,
     counts: Counts,
@@ -76,7 +78,7 @@ impl Book {
             self.unread = true;
             // They may be older than what was read last.
             if !is_planted(Planted::BacklogPassedOver) {
-                self.read_to = None;
+                self.go_back(None);
             }
         }
     }
@@ -295,7 +297,12 @@ impl Book {
             }
         }
         self.unread = true;
-        self.read_to = self.window.last_key_value().map(|(key, _)| key.clone());
+        self.go_back(self.window.last_key_value().map(|(key, _)| key.clone()));
+    }
+
+    fn go_back(&mut self, read_to: Option<TaskKey>) {
+        self.read_to = read_to;
+        self.went_back = true;
     }
 
     /// Holds nothing in memory that storage has.
@@ -303,7 +310,7 @@ impl Book {
         let before = self.window.len();
         self.window.retain(|_, task| !task.stored);
         self.unread |= self.window.len() < before;
-        self.read_to = None;
+        self.go_back(None);
     }
 
     /// Whether somebody has to read; who asks does.
@@ -343,13 +350,15 @@ impl Book {
     /// Where the reader goes on.
     pub fn read_from(&mut self) -> Option<TaskKey> {
         self.left_unread = false;
+        self.went_back = false;
         self.gone.clear();
         self.read_to.clone()
     }
 
     /// Tasks that were read from storage, after `read_from`. Whether the reader has to go on.
     pub fn fill(&mut self, tasks: Vec<Task>, more: bool) -> bool {
-        self.unread = more || self.left_unread;
+        self.unread = more || self.left_unread || self.went_back;
+        let tasks = if self.went_back { Vec::new() } else { tasks };
         for task in tasks {
             if self.read_to.as_ref().is_none_or(|last| task.key > *last) {
                 self.read_to = Some(task.key.clone());

@@ -324,3 +324,22 @@ async fn a_worker_that_leaves_takes_its_polls_along() {
     assert_eq!(received(&mut stays).map(|(order, _)| order), Some(1));
     assert!(book.view().pollers.iter().all(|poller| poller.identity != "leaves"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_restored_while_a_reader_reads_is_read() {
+    let mut book = polled();
+    book.restore(2);
+    assert_eq!(book.read_from(), None);
+    assert!(!book.fill(vec![task(3, 20), task(3, 30)], false));
+    assert_eq!((take(&mut book), take(&mut book)), (Some((3, 20)), Some((3, 30))));
+    book.restore(1);
+    let _ticket = book.wait(&poller("waits"));
+    assert!(book.wants_reader());
+    assert_eq!(book.read_from(), None);
+    // A commit of unknown outcome may have left an older task, and the page was read before it did.
+    book.restore(1);
+    assert!(book.fill(vec![task(3, 40)], false), "the reader goes on");
+    assert_eq!(book.read_from(), None, "from the start");
+    book.fill(vec![task(3, 10), task(3, 40)], false);
+    assert_eq!(take(&mut book), Some((3, 40)), "the poller that waited has the older one");
+}

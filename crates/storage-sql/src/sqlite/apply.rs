@@ -29,8 +29,8 @@ pub struct Applier<'c> {
     cache: Cache,
     next_run: i64,
     next_branch: i64,
-    /// Changes of counters since the transaction began: (namespace, kind, status).
-    counted: BTreeMap<(i64, Kind, i32), i64>,
+    /// Changes of counters since the transaction began: (namespace, kind, type, status).
+    counted: BTreeMap<(i64, Kind, String, i32), i64>,
     /// Changes of backlogs since the transaction began, by queue number.
     queued: BTreeMap<i64, i64>,
 }
@@ -71,12 +71,12 @@ statements! {
     delete_task: "DELETE FROM task WHERE queue=? AND priority=? AND position=? AND run_id=?";
     put_message: "INSERT OR REPLACE INTO message (run_id, sequence, checksum, body) VALUES (?,?,?,?)";
     delete_message: "DELETE FROM message WHERE run_id=? AND sequence=?";
-    find_listed: "SELECT status, division IS NULL FROM visibility WHERE run=?";
+    find_listed: "SELECT workflow_type, status, division IS NULL FROM visibility WHERE run=?";
     add_listed: "INSERT INTO visibility (run, namespace_id, kind, status, start_time, execution_time, close_time, run_id, \
                  workflow_id, workflow_type, task_queue, history_length, history_size_bytes, state_transition_count, \
                  execution_duration, root_workflow_id, root_run_id, parent_workflow_id, parent_run_id, division, checksum, \
                  memo, search_attributes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
-    put_listed: "UPDATE visibility SET status=?, start_time=?, execution_time=?, close_time=?, workflow_type=?, task_queue=?, \
+    put_listed: "UPDATE visibility SET status=?, start_time=?, execution_time=?, close_time=?, task_queue=?, \
                  history_length=?, history_size_bytes=?, state_transition_count=?, execution_duration=?, \
                  root_workflow_id=?, root_run_id=?, parent_workflow_id=?, parent_run_id=?, division=?, checksum=?, memo=?, \
                  search_attributes=? WHERE run=?";
@@ -86,9 +86,9 @@ statements! {
     delete_listed: "DELETE FROM visibility WHERE run=?";
     add_attribute: "INSERT OR IGNORE INTO search_attribute (run, name, value, namespace_id) VALUES (?,?,?,?)";
     delete_attributes: "DELETE FROM search_attribute WHERE run=?";
-    count_runs: "INSERT INTO counter (namespace, kind, status, runs) VALUES (?,?,?,?) \
-                 ON CONFLICT (namespace, kind, status) DO UPDATE SET runs=runs+excluded.runs";
-    delete_counter: "DELETE FROM counter WHERE namespace=? AND kind=? AND status=? AND runs=0";
+    count_runs: "INSERT INTO counter (namespace, kind, workflow_type, status, runs) VALUES (?,?,?,?,?) \
+                 ON CONFLICT (namespace, kind, workflow_type, status) DO UPDATE SET runs=runs+excluded.runs";
+    delete_counter: "DELETE FROM counter WHERE namespace=? AND kind=? AND workflow_type=? AND status=? AND runs=0";
 }
 
 impl<'c> Applier<'c> {
@@ -155,12 +155,12 @@ impl<'c> Applier<'c> {
 
     /// Writes the counters; the last thing before a transaction ends.
     pub fn flush_counters(&mut self) -> rusqlite::Result<()> {
-        for ((namespace, kind, status), change) in std::mem::take(&mut self.counted) {
+        for ((namespace, kind, of_type, status), change) in std::mem::take(&mut self.counted) {
             if change != 0 {
-                self.sql.count_runs.execute(params![namespace, kind as u8, status, change])?;
+                self.sql.count_runs.execute(params![namespace, kind as u8, of_type, status, change])?;
             }
             if change < 0 {
-                self.sql.delete_counter.execute(params![namespace, kind as u8, status])?;
+                self.sql.delete_counter.execute(params![namespace, kind as u8, of_type, status])?;
             }
         }
         for (queue, change) in std::mem::take(&mut self.queued) {
@@ -256,7 +256,7 @@ impl<'c> Applier<'c> {
         };
         let (before, attributes_before) = match cached.listed {
             Some(listed) => (listed, cached.indexed_hash),
-            None => (self.find_listed(number)?, None),
+            None => (self.find_listed(number)?.map(|(_, counted)| counted), None),
         };
         let row = &visibility.row;
         let closed = |value: i64| row.close_time.map(|_| value);
@@ -309,7 +309,6 @@ impl<'c> Applier<'c> {
                 row.start_time.0,
                 row.execution_time.0,
                 row.close_time.map(|time| time.0),
-                row.workflow_type,
                 row.task_queue,
                 closed(row.history_length),
                 closed(row.history_bytes),
@@ -329,8 +328,9 @@ impl<'c> Applier<'c> {
         let counts_as = division.is_none().then_some(row.status);
         let counted_before = before.flatten();
         if counts_as != counted_before {
-            self.count(namespace, kind, counted_before, -1);
-            self.count(namespace, kind, counts_as, 1);
+            // A run keeps its type.
+            self.count(namespace, kind, &row.workflow_type, counted_before, -1);
+            self.count(namespace, kind, &row.workflow_type, counts_as, 1);
         }
         // A run that was not listed has no attributes yet.
         let attributes_before = if before.is_none() { Some(0) } else { attributes_before };
@@ -370,9 +370,9 @@ impl<'c> Applier<'c> {
     fn delete_run(&mut self, run: &PreparedRun) -> rusqlite::Result<()> {
         self.cache.runs.remove(&run.key.run);
         let Some(number) = self.find_run(run)? else { return Ok(()) };
-        if let Some(counted) = self.find_listed(number)? {
+        if let Some((of_type, counted)) = self.find_listed(number)? {
             let namespace = self.namespace(run.key.entity.namespace)?;
-            self.count(namespace, run.key.entity.kind, counted, -1);
+            self.count(namespace, run.key.entity.kind, &of_type, counted, -1);
             self.sql.delete_listed.execute([number])?;
             self.sql.delete_attributes.execute([number])?;
         }
@@ -393,9 +393,9 @@ impl<'c> Applier<'c> {
         Ok(())
     }
 
-    fn count(&mut self, namespace: i64, kind: Kind, status: Option<i32>, change: i64) {
+    fn count(&mut self, namespace: i64, kind: Kind, of_type: &str, status: Option<i32>, change: i64) {
         if let Some(status) = status {
-            *self.counted.entry((namespace, kind, status)).or_insert(0) += change;
+            *self.counted.entry((namespace, kind, of_type.to_owned(), status)).or_insert(0) += change;
         }
     }
 
@@ -408,10 +408,11 @@ impl<'c> Applier<'c> {
         Ok(number)
     }
 
-    /// None if the run is not listed; inside, the status that it is counted under.
-    fn find_listed(&mut self, number: i64) -> rusqlite::Result<Option<Option<i32>>> {
+    /// None if the run is not listed; else its type, and the status that it is counted under, if it is.
+    fn find_listed(&mut self, number: i64) -> rusqlite::Result<Option<(String, Option<i32>)>> {
         let counted = self.sql.find_listed.query_row([number], |row| {
-            Ok(if row.get::<_, bool>(1)? { Some(row.get::<_, i32>(0)?) } else { None })
+            let counted = if row.get::<_, bool>(2)? { Some(row.get::<_, i32>(1)?) } else { None };
+            Ok((row.get(0)?, counted))
         });
         counted.optional()
     }

@@ -314,9 +314,10 @@ fn task_key(row: &Row<'_>) -> Read<TaskKey> {
 fn counters(connection: &Connection, checked: &mut Checked) -> Read<()> {
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let wrong = count(
-        "SELECT count(*) FROM (SELECT namespace_id, kind, status, count(*) AS runs FROM visibility \
-         WHERE division IS NULL GROUP BY 1, 2, 3) v FULL JOIN (SELECT * FROM counter WHERE runs<>0) c \
-         ON c.namespace=v.namespace_id AND c.kind=v.kind AND c.status=v.status WHERE c.runs IS NOT v.runs",
+        "SELECT count(*) FROM (SELECT namespace_id, kind, workflow_type, status, count(*) AS runs FROM visibility \
+         WHERE division IS NULL GROUP BY 1, 2, 3, 4) v FULL JOIN (SELECT * FROM counter WHERE runs<>0) c \
+         ON c.namespace=v.namespace_id AND c.kind=v.kind AND c.workflow_type=v.workflow_type AND c.status=v.status \
+         WHERE c.runs IS NOT v.runs",
     )?;
     if wrong > 0 {
         checked.wrong(format!("{wrong} counters of runs are wrong"));

@@ -16,10 +16,11 @@ use uuid::Uuid;
 pub const APPLICATION_ID: i32 = 0x5374_6466;
 
 /// The newest schema that this program knows, kept as SQLite's user_version.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 
 /// The schema's steps: the one at index n leads from version n to n + 1.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [include_str!("../../migrations/sqlite/0001.sql")];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
+    [include_str!("../../migrations/sqlite/0001.sql"), include_str!("../../migrations/sqlite/0002.sql")];
 
 /// Why a database was not opened. The messages are for whoever started the server.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use super::readers::ReadError;
 use crate::encoding::visibility_checksum;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use steadfast_machine::{EntityKey, Kind, RunKey, Time};
 use steadfast_query::{AttributeType, Dialect, Filter, OPEN_CLOSE_TIME, Value};
@@ -208,12 +209,19 @@ pub fn count_by_status(
 ) -> Read<Vec<(i32, u64)>> {
     let Some(number) = number_of(connection, namespace)? else { return Ok(Vec::new()) };
     let counted = |row: &Row<'_>| Ok((row.get::<_, i32>(0)?, row.get::<_, i64>(1)? as u64));
-    let mut counters = connection
-        .prepare_cached("SELECT status, runs FROM counter WHERE namespace=? AND kind=? AND runs>0")?;
-    let counts: Vec<(i32, u64)> =
-        counters.query_map(params![number, kind as u8], counted)?.collect::<rusqlite::Result<_>>()?;
-    if let Some(statuses) = filter.only_statuses(counts.iter().map(|(status, _)| *status)) {
-        return Ok(counts.into_iter().filter(|(status, _)| statuses.contains(status)).collect());
+    if filter.is_for_counters() {
+        let mut counters = connection.prepare_cached(
+            "SELECT workflow_type, status, runs FROM counter WHERE namespace=? AND kind=? AND runs>0",
+        )?;
+        let mut found = counters.query(params![number, kind as u8])?;
+        let mut counts = BTreeMap::new();
+        while let Some(row) = found.next()? {
+            let status = row.get(1)?;
+            if filter.counts(&row.get::<_, String>(0)?, status) {
+                *counts.entry(status).or_insert(0) += row.get::<_, i64>(2)? as u64;
+            }
+        }
+        return Ok(counts.into_iter().collect());
     }
     let condition = Condition::new(number, kind, filter);
     // The sign keeps the planner from reading all rows of a kind in the order of an index by status.

@@ -18,6 +18,7 @@ mod world;
 
 pub use answer::Answer;
 pub use case::{Act, Case, Expect, Table};
-pub use server::{Server, ServerOptions, binary};
+pub use server::{Server, ServerOptions};
 pub use suite::{Family, run};
+pub use test_process::built_server;
 pub use world::World;

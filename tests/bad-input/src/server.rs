@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Once;
+use std::process::Command;
 use std::time::{Duration, Instant};
+use test_process::{Process, built_server};
 
 /// How long a debug build may take until it says where it listens.
 const START: Duration = Duration::from_secs(30);
@@ -19,10 +19,9 @@ pub struct ServerOptions {
 }
 
 pub struct Server {
-    child: Child,
+    process: Process,
     pub grpc: SocketAddr,
     pub ui: SocketAddr,
-    log: PathBuf,
 }
 
 impl Server {
@@ -30,14 +29,10 @@ impl Server {
     pub fn start(folder: &Path, options: &ServerOptions) -> Server {
         let out = folder.join("out.txt");
         let log = folder.join("log.txt");
-        let write = |path: &Path| File::create(path).expect("the folder can be written to");
-        let append = |path: &Path| {
-            File::options().create(true).append(true).open(path).expect("the log can be written")
-        };
         let limit = options.open_files.map_or(String::new(), |files| format!("ulimit -n {files}; "));
         let mut command = Command::new("sh");
         // The shell becomes the server: its process id is the server's.
-        command.args(["-c", &format!("{limit}exec \"$@\""), "sh"]).arg(binary());
+        command.args(["-c", &format!("{limit}exec \"$@\""), "sh"]).arg(built_server());
         command.args(["server", "start-dev", "--port", "0", "--ui-port", "0", "--namespace", "other"]);
         command.args(["--search-attribute", "Customer=Keyword", "--search-attribute", "Amount=Int"]);
         command.arg("--db-filename").arg(database(folder));
@@ -45,14 +40,11 @@ impl Server {
             command.args(["--dynamic-config-value", setting]);
         }
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(write(&out))
-            .stderr(append(&log))
-            .spawn()
-            .expect("the server can be started");
+        let said = File::create(&out).expect("the folder can be written to");
+        let started = Process::start_with_output(&mut command, said, &log);
         // From here on it is ended when this is dropped.
-        let mut server = Server { child, grpc: nowhere, ui: nowhere, log };
+        let process = started.expect("the server can be started");
+        let mut server = Server { process, grpc: nowhere, ui: nowhere };
         let began = Instant::now();
         loop {
             let said = std::fs::read_to_string(&out).unwrap_or_default();
@@ -69,39 +61,27 @@ impl Server {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     /// What it has logged so far.
     pub fn log(&self) -> String {
-        std::fs::read(&self.log).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
-    }
-
-    /// How it ended, if it did.
-    pub fn ended(&mut self) -> Option<String> {
-        self.child.try_wait().expect("a child can be looked at").map(|status| status.to_string())
+        self.process.log()
     }
 
     /// Bytes of memory that it has in use.
     pub fn memory(&self) -> u64 {
-        const PAGE: u64 = 4096;
-        let text = std::fs::read_to_string(format!("/proc/{}/statm", self.pid())).unwrap_or_default();
-        text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * PAGE
+        self.process.memory()
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<String> {
+        self.process.ended().expect("a child can be looked at").map(|status| status.to_string())
     }
 
     /// Asks it to stop and waits until it has.
-    pub fn stop(mut self) {
-        let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "the server is gone already");
-        self.child.wait().expect("a child can be waited for");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be gone already; then there is nothing to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub fn stop(self) {
+        self.process.stop().expect("the server runs until it is told to stop");
     }
 }
 
@@ -114,27 +94,4 @@ fn told(said: &str, what: &str) -> Option<SocketAddr> {
     let line = said.lines().find_map(|line| line.strip_prefix(what))?;
     let address = line.trim().trim_start_matches("http://").replace("localhost", "127.0.0.1");
     address.parse().ok()
-}
-
-/// The binary that STEADFAST_SERVER names, or our own.
-pub fn binary() -> PathBuf {
-    static BUILT: Once = Once::new();
-    if let Some(named) = std::env::var_os("STEADFAST_SERVER") {
-        return PathBuf::from(named);
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("this package lies two folders below the workspace");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), |target| root.join(target));
-    BUILT.call_once(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "steadfast-cli"])
-            .current_dir(root)
-            .env("CARGO_TARGET_DIR", &target)
-            .status();
-        assert!(built.is_ok_and(|status| status.success()), "the server does not build");
-    });
-    target.join("debug/steadfast")
 }

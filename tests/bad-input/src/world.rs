@@ -5,13 +5,14 @@ use crate::grpc::ask;
 use crate::requests::{
     OPEN, activity, complete, finish, fresh, poll, poll_activity, queue, schedule, seconds, start,
 };
-use crate::server::{Server, ServerOptions, binary, database};
+use crate::server::{Server, ServerOptions, database};
 use rusqlite::{Connection, OpenFlags};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use steadfast_api::v1::command::Command;
 use steadfast_api::v1::workflowservice::*;
 use tempfile::TempDir;
+use test_process::built_server;
 use tonic::transport::{Channel, Endpoint};
 
 pub struct World {
@@ -186,7 +187,7 @@ impl World {
         let World { server, database: connection, folder, options, .. } = world;
         drop(connection);
         server.into_inner().unwrap_or_else(PoisonError::into_inner).stop();
-        let check = std::process::Command::new(binary())
+        let check = std::process::Command::new(built_server())
             .args(["database", "check"])
             .arg(database(folder.path()))
             .output();

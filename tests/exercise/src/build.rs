@@ -2,21 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Once;
-
-/// The folder of the workspace.
-pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("this package lies two folders below the workspace").to_owned()
-}
-
-fn target() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(target) => root().join(target),
-        None => root().join("target"),
-    }
-}
+use test_process::{build, root, target};
 
 /// The packages of the example, always built together, here and by start_services.sh: dependencies are then built with the same
 /// features everywhere, and so once.
@@ -26,32 +13,8 @@ const EXAMPLE: [&str; 4] =
 /// A binary of the example, built in the profile that tests are built in.
 pub fn example_binary(name: &str) -> PathBuf {
     static BUILT: Once = Once::new();
-    BUILT.call_once(|| build(&root(), &EXAMPLE));
+    BUILT.call_once(|| build(&root(), &EXAMPLE).expect("the example builds"));
     target().join("debug").join(name)
-}
-
-/// The server: the binary that STEADFAST_SERVER names, or our own.
-pub fn server() -> PathBuf {
-    static BUILT: Once = Once::new();
-    match std::env::var_os("STEADFAST_SERVER") {
-        Some(named) => PathBuf::from(named),
-        None => {
-            BUILT.call_once(|| build(&root(), &["steadfast-cli"]));
-            target().join("debug/steadfast")
-        }
-    }
-}
-
-fn build(workspace: &Path, packages: &[&str]) {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--quiet"])
-        .args(packages.iter().flat_map(|package| ["--package", package]))
-        .current_dir(workspace)
-        .env("CARGO_TARGET_DIR", target())
-        .output()
-        .expect("cargo can be started, as it has started this test");
-    assert!(output.status.success(), "{packages:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A copy of the exercise's source, for a learner to work in. It is a workspace of its own with the same lockfile, profiles
@@ -123,7 +86,7 @@ impl ExerciseSource {
 
     /// Builds the worker and puts it where the next build does not reach it.
     pub fn build(&self, name: &str) -> PathBuf {
-        build(&self.workspace, &EXAMPLE);
+        build(&self.workspace, &EXAMPLE).expect("the copy builds");
         let built = self.workspace.join(name);
         fs::copy(target().join("debug/transfer-worker-exercise"), &built).expect("the worker can be copied");
         built

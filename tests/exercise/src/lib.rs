@@ -3,9 +3,10 @@
 
 mod build;
 mod page;
-mod process;
 mod town;
+mod wait;
 
-pub use build::{ExerciseSource, example_binary, root, server};
-pub use process::{Process, free_port, wait_until};
+pub use build::{ExerciseSource, example_binary};
+pub use test_process::{Process, built_server, free_port, root};
 pub use town::{Town, TownOptions};
+pub use wait::wait_until;

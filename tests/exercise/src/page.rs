@@ -1,8 +1,8 @@
 //! The server's pages in a real browser: tests/browser has the driver, and tests/browser/look.mjs is how it is called.
 
-use crate::build::root;
 use std::path::Path;
 use std::process::Command;
+use test_process::root;
 
 /// Asserts that from the list of workflows at `pages` one click leads to the page of `workflow`, and that what is to be
 /// seen there matches each of the regular expressions. Pictures of it are left in the folder of that name below the one

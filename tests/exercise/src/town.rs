@@ -1,7 +1,7 @@
 //! A town with a server, a bank and a money transfer API; the worker is the test's own business.
 
-use crate::build::{example_binary, server};
-use crate::process::{Process, free_port, wait_until};
+use crate::build::example_binary;
+use crate::wait::wait_until;
 use money::Cents;
 use prost::Message;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use steadfast_api::v1::workflowservice::{
 };
 use steadfast_api::v1::{history, workflow};
 use tempfile::TempDir;
+use test_process::{Process, built_server, free_port};
 
 /// How long a service may take to come up: long, as the machine may be busy with the rest of the tests.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -56,8 +57,8 @@ pub struct Town {
 impl Town {
     pub async fn start(options: TownOptions) -> Town {
         let folder = tempfile::tempdir().expect("there is room for the town's files");
-        let (server_port, ui_port) = (free_port(), free_port());
-        let (bank_port, api_port) = (free_port(), free_port());
+        let [server_port, ui_port, bank_port, api_port] =
+            [(); 4].map(|()| free_port().expect("the machine has free ports"));
         let server = start_server(folder.path(), server_port, ui_port);
 
         let bank = Process::start(
@@ -68,14 +69,16 @@ impl Town {
                 .arg("--db")
                 .arg(folder.path().join("accounts.db")),
             &folder.path().join("account-api.log"),
-        );
+        )
+        .expect("the bank can be started");
         let api = Process::start(
             Command::new(example_binary("money-transfer-api"))
                 .args(["--port", &api_port.to_string()])
                 .args(["--server", &format!("127.0.0.1:{server_port}")])
                 .args(["--account-api", &format!("http://127.0.0.1:{bank_port}")]),
             &folder.path().join("money-transfer-api.log"),
-        );
+        )
+        .expect("the API can be started");
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(60))
             .build()
@@ -91,7 +94,7 @@ impl Town {
     async fn wait_for_all(&mut self) {
         wait_until("the town answers", START_LIMIT, async || {
             for process in self.server.iter_mut().chain([&mut self.bank, &mut self.api]) {
-                process.must_run();
+                process.must_run().expect("it runs until it is stopped");
             }
             let health = self.http.get(self.api_url("/api/health")).send().await;
             let health: Value =
@@ -119,14 +122,16 @@ impl Town {
                 .args(["--call-timeout-ms", &self.options.call_timeout.as_millis().to_string()]),
             &self.folder.path().join("worker.log"),
         )
+        .expect("the worker can be started")
     }
 
     /// Kills the server with `kill -9` and starts it again on the same file; returns when it takes connections.
     pub async fn kill_server(&mut self) {
-        self.server.take().expect("a town always has a server").kill();
+        let server = self.server.take().expect("a town always has a server");
+        server.kill().expect("a server can be killed");
         let mut server = start_server(self.folder.path(), self.server_port, self.ui_port);
         wait_until("the server takes connections again", START_LIMIT, async || {
-            server.must_run();
+            server.must_run().expect("it runs until it is stopped");
             let connected = tokio::net::TcpStream::connect(("127.0.0.1", self.server_port)).await;
             connected.map(drop).map_err(|error| error.to_string())
         })
@@ -267,7 +272,7 @@ impl Town {
 fn start_server(folder: &Path, port: u16, ui_port: u16) -> Process {
     let database: PathBuf = folder.join("steadfast.db");
     Process::start(
-        Command::new(server())
+        Command::new(built_server())
             .args(["server", "start-dev", "--port", &port.to_string(), "--ui-port", &ui_port.to_string()])
             .arg("--db-filename")
             .arg(database)
@@ -275,6 +280,7 @@ fn start_server(folder: &Path, port: u16, ui_port: u16) -> Process {
             .args(["--search-attribute", "to_account=Keyword"]),
         &folder.join("server.log"),
     )
+    .expect("the server can be started")
 }
 
 fn execution(id: &str) -> WorkflowExecution {

@@ -53,7 +53,7 @@ async fn both_mistakes_are_seen_and_repaired_and_all_money_arrives() {
     assert_eq!(shown_trouble(&town, ids[0]).await, ("workflow".into(), first_mistake));
     assert_eq!(town.bookings().await, [], "no money has moved yet");
 
-    worker.stop();
+    worker.stop().expect("the worker runs until it is told to stop");
     let worker = town.worker(&half_repaired);
 
     // The second mistake: an activity that calls a wrong address for ever.
@@ -80,7 +80,7 @@ async fn both_mistakes_are_seen_and_repaired_and_all_money_arrives() {
     assert_eq!((place["activity"].as_str(), shown_line), (Some("withdraw"), second_mistake));
     assert_eq!(town.bookings().await, [], "no money has moved yet");
 
-    worker.stop();
+    worker.stop().expect("the worker runs until it is told to stop");
     let worker = town.worker(&repaired);
 
     wait_until("all transfers are done", PATIENCE, async || {
@@ -89,7 +89,7 @@ async fn both_mistakes_are_seen_and_repaired_and_all_money_arrives() {
     })
     .await;
     town.assert_all_booked_once(&orders).await;
-    worker.stop();
+    worker.stop().expect("the worker runs until it is told to stop");
 }
 
 /// Seen through the server's API: the pending workflow task has failed, and the history says where.

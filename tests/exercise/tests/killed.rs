@@ -39,8 +39,8 @@ async fn kills_of_server_and_worker_lose_nothing_and_do_nothing_twice() {
             _ => (true, true),
         };
         if its_worker {
-            worker.must_run();
-            worker.kill();
+            worker.must_run().expect("it runs until it is stopped");
+            worker.kill().expect("a worker can be killed");
             killed[1] += 1;
             worker = town.worker(&worker_binary);
         }
@@ -52,7 +52,7 @@ async fn kills_of_server_and_worker_lose_nothing_and_do_nothing_twice() {
     println!("killed the server {} times, the worker {} times", killed[0], killed[1]);
 
     wait_until("all transfers have ended", PATIENCE, async || {
-        worker.must_run();
+        worker.must_run().expect("it runs until it is stopped");
         let open = town.list("WorkflowType = 'MoneyTransfer' AND ExecutionStatus = 'Running'").await?;
         if open.is_empty() { Ok(()) } else { Err(format!("{} are under way", open.len())) }
     })

@@ -41,7 +41,7 @@ async fn old_transfers_stop_at_changed_code_and_go_on_with_a_patch() {
         .await;
     }
 
-    worker.stop();
+    worker.stop().expect("the worker runs until it is told to stop");
     let worker = town.worker(&changed);
     for order in &old {
         wait_until("the changed code does not fit", PATIENCE, async || {
@@ -53,7 +53,7 @@ async fn old_transfers_stop_at_changed_code_and_go_on_with_a_patch() {
 
     town.assert_page_shows(id(&old[0]), &["TMPRL1100", "Nondeterminism"], "changed-code");
 
-    worker.stop();
+    worker.stop().expect("the worker runs until it is told to stop");
     let worker = town.worker(&patched);
     let new = town.start_batch(1, 4).await;
     let orders: Vec<Value> = old.iter().chain(&new).cloned().collect();
@@ -77,7 +77,7 @@ async fn old_transfers_stop_at_changed_code_and_go_on_with_a_patch() {
         .filter_map(|info| info.execution.as_ref().map(|execution| execution.workflow_id.as_str()))
         .collect();
     assert_eq!(marked, [id(&new[0])], "only the new one has the patch's marker");
-    worker.stop();
+    worker.stop().expect("the worker runs until it is told to stop");
 }
 
 fn id(order: &Value) -> &str {

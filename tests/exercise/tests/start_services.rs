@@ -1,6 +1,6 @@
 //! ./start_services.sh as a person uses it: everything starts, what is wrong is said in one line, Ctrl+C leaves nothing behind.
 
-use exercise_test::{free_port, server, wait_until};
+use exercise_test::{built_server, free_port, wait_until};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -26,7 +26,11 @@ struct Script {
 impl Script {
     fn new() -> Script {
         let folder = tempfile::tempdir().expect("there is room for the files");
-        Script { folder, ports: [free_port(), free_port(), free_port(), free_port()], running: None }
+        Script {
+            folder,
+            ports: [(); 4].map(|()| free_port().expect("the machine has free ports")),
+            running: None,
+        }
     }
 
     /// Starts it with a server that is built already: a binary, or something that behaves like one. `settings` are
@@ -144,7 +148,7 @@ fn executable(path: &Path, text: &str) {
 #[tokio::test]
 async fn money_moves_and_ctrl_c_leaves_nothing_behind() {
     let mut script = Script::new();
-    script.start(&server(), &[]);
+    script.start(&built_server(), &[]);
     script.wait_until_started().await;
     let [server, pages, accounts, money] = script.ports;
     for address in [
@@ -187,7 +191,7 @@ async fn a_service_that_dies_is_named_and_the_others_are_stopped() {
     let mut script = Script::new();
     // Leaves its process id, so that it can be killed.
     let (noting, pid) = (script.folder.path().join("noting"), script.folder.path().join("pid"));
-    let server = server();
+    let server = built_server();
     executable(
         &noting,
         &format!("#!/bin/sh\necho $$ >'{}'\nexec '{}' \"$@\"\n", pid.display(), server.display()),

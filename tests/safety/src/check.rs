@@ -3,7 +3,6 @@
 use crate::client::{Client, text};
 use crate::load::{Entry, Ledger};
 use crate::plan::{ACTIVITIES, CHILDREN, LINKS, Plan, child_id, link};
-use crate::server;
 use crate::worker::Acknowledged;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -13,6 +12,7 @@ use std::time::Duration;
 use steadfast_api::v1::enums::{EventType, WorkflowExecutionStatus};
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_api::v1::history::history_event::Attributes as Event;
+use test_process::server_beside;
 use tokio::task::JoinSet;
 
 /// Histories that are read at once.
@@ -180,7 +180,7 @@ pub fn database(path: &Path, findings: &mut Findings) -> Result<()> {
 
 /// Whether the check finds the database sound, and what it says.
 pub fn database_command(path: &Path) -> Result<(bool, String)> {
-    let output = Command::new(server::binary()?).args(["database", "check"]).arg(path).output()?;
+    let output = Command::new(server_beside()?).args(["database", "check"]).arg(path).output()?;
     let said = [output.stdout, output.stderr].concat();
     Ok((output.status.success(), String::from_utf8_lossy(&said).trim().to_owned()))
 }

@@ -7,7 +7,7 @@ use crate::kill::QUEUE;
 use crate::load::Load;
 use crate::plan::Plan;
 use crate::report::Report;
-use crate::server::{Setup, free_port};
+use crate::server::Setup;
 use crate::worker::Worker;
 use anyhow::{Result, bail};
 use prost::Message;
@@ -17,6 +17,7 @@ use steadfast_api::v1::history::History;
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_api::v1::workflow::WorkflowExecutionInfo;
 use steadfast_api::v1::workflowservice::{GetWorkflowExecutionHistoryRequest, ListWorkflowExecutionsRequest};
+use test_process::free_port;
 use tonic::{Code, Request, Status};
 
 /// For how long the database is filled.

@@ -3,11 +3,12 @@
 
 use crate::client::Client;
 use crate::report::{Report, quantiles};
-use crate::server::{Setup, free_port};
+use crate::server::Setup;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use test_process::free_port;
 
 /// In which a server that refuses must be gone.
 const GOAL: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Classes 27 and 28: a second server on the file, and files that are no database of ours. What happens to a database that is
 //! damaged while it is in use is tested with the crashes.
 
-use bad_input_test::{Answer, Expect, Table, World, binary};
+use bad_input_test::{Answer, Expect, Table, World, built_server};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ fn sql(path: &Path, statements: &str) {
 /// A server that is given this file ends with an error in one line, soon, and the line has `text` in it.
 fn refuses(path: &Path, text: &str) -> Result<(), String> {
     let began = Instant::now();
-    let ended = Command::new(binary())
+    let ended = Command::new(built_server())
         .args(["server", "start-dev", "--port", "0", "--ui-port", "0", "--db-filename"])
         .arg(path)
         .output()

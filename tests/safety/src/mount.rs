@@ -8,6 +8,7 @@ use fuser::{
     ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, WriteFlags,
 };
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -53,8 +54,10 @@ impl Mounted {
     }
 
     pub fn unmount(mut self) -> Result<()> {
-        match self.session.take() {
-            Some(session) => session.umount_and_join().context("the disk cannot be unmounted"),
+        match self.session.take().map(|session| session.umount_and_join()) {
+            // The kernel may take the connection away before whoever reads from it sees that there is no disk any more.
+            Some(Err(error)) if error.kind() == ErrorKind::ConnectionAborted => Ok(()),
+            Some(ended) => ended.context("the disk cannot be unmounted"),
             None => Ok(()),
         }
     }

@@ -1,11 +1,12 @@
-//! Each target for a few seconds: what was found before, and changes of it. `STEADFAST_FUZZ_SECONDS` and `STEADFAST_FUZZ_SEED` for
+//! Each target: what was found before, and so many changes of it, the same everywhere. `STEADFAST_FUZZ_SECONDS` and `STEADFAST_FUZZ_SEED` for
 //! more, and for others.
 
 use fuzz_targets::{Plan, TARGETS, Target, explore};
 use std::time::Duration;
 
-/// For each target, whichever is over first.
-const SECONDS: u64 = 4;
+/// For each target: far more than its inputs take, so that their number decides.
+const SECONDS: u64 = 60;
+/// Inputs of a target.
 const INPUTS: u64 = 15_000;
 /// Inputs of those that build a world for each.
 const WORLDS: u64 = 1_000;

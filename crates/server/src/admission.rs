@@ -6,6 +6,9 @@
 //! fewer calls of new work may run at once; as soon as there is none, more may. With few of them at once nothing is
 //! ever refused.
 //!
+//! What it does not see yet: starts of few at once are quick while workers, who share the processors with them, fall
+//! behind, and what was begun piles up (docs/reliability.md, the last results).
+//!
 //! A call costs two or three relaxed atomic operations here: no lock, no allocation.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};

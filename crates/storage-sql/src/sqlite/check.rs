@@ -61,18 +61,21 @@ pub fn check(path: &Path) -> Result<Checked, OpenError> {
     let connection = open(path).map_err(|error| failed(error.to_string()))?;
     let mut checked = Checked::default();
     type Part = fn(&Connection, &mut Checked) -> Read<()>;
-    let parts: [(&str, Part); 9] = [
-        ("the pages", pages),
-        ("the schema", schema),
-        ("what belongs to the whole", meta),
-        ("the histories", histories),
-        ("the runs", runs),
-        ("the list of runs", listed),
-        ("the tasks", tasks),
-        ("the counters", counters),
-        ("messages, namespaces and configuration", others),
+    // With the schema's version since which there is what the part reads: the migration to it writes it anew.
+    let parts: [(&str, i32, Part); 10] = [
+        ("the pages", 0, pages),
+        ("the schema", 0, schema),
+        ("what belongs to the whole", 1, meta),
+        ("the histories", 1, histories),
+        ("the runs", 1, runs),
+        ("the list of runs", 1, listed),
+        ("the counters of runs", 2, counters),
+        ("the tasks", 1, tasks),
+        ("the counts of tasks", 1, backlogs),
+        ("messages, namespaces and configuration", 1, others),
     ];
-    for (what, part) in parts {
+    let version = schema_version(&connection).map_err(|error| failed(error.to_string()))?;
+    for (what, _, part) in parts.into_iter().filter(|(_, since, _)| version >= *since) {
         match part(&connection, &mut checked) {
             Ok(()) => {}
             Err(ReadError::Store(error)) => checked.wrong(format!("{what}: {error}")),
@@ -105,10 +108,13 @@ fn pages(connection: &Connection, checked: &mut Checked) -> Read<()> {
     Ok(())
 }
 
+fn schema_version(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
 /// What is in the file is what this version makes. An older file is led to that when a server opens it.
 fn schema(connection: &Connection, checked: &mut Checked) -> Read<()> {
-    let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version < file::SCHEMA_VERSION {
+    if schema_version(connection)? < file::SCHEMA_VERSION {
         return Ok(());
     }
     let fresh = Connection::open_in_memory()?;
@@ -310,20 +316,28 @@ fn task_key(row: &Row<'_>) -> Read<TaskKey> {
     Ok(TaskKey { queue, priority: row.get(3)?, order: row.get(4)?, run: read::uuid(row, 5)? })
 }
 
-/// Numbers that are kept beside what they count.
+/// The numbers of runs by type and status, which are kept beside the list.
 fn counters(connection: &Connection, checked: &mut Checked) -> Read<()> {
-    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let wrong = count(
+    let wrong: i64 = connection.query_row(
         "SELECT count(*) FROM (SELECT namespace_id, kind, workflow_type, status, count(*) AS runs FROM visibility \
          WHERE division IS NULL GROUP BY 1, 2, 3, 4) v FULL JOIN (SELECT * FROM counter WHERE runs<>0) c \
          ON c.namespace=v.namespace_id AND c.kind=v.kind AND c.workflow_type=v.workflow_type AND c.status=v.status \
          WHERE c.runs IS NOT v.runs",
+        [],
+        |row| row.get(0),
     )?;
     if wrong > 0 {
         checked.wrong(format!("{wrong} counters of runs are wrong"));
     }
-    let wrong = count(
+    Ok(())
+}
+
+/// The numbers of tasks, which are kept beside them.
+fn backlogs(connection: &Connection, checked: &mut Checked) -> Read<()> {
+    let wrong: i64 = connection.query_row(
         "SELECT count(*) FROM queue q WHERE q.tasks<>(SELECT count(*) FROM task t WHERE t.queue=q.number)",
+        [],
+        |row| row.get(0),
     )?;
     if wrong > 0 {
         checked.wrong(format!("{wrong} queues have another number of tasks than is noted"));

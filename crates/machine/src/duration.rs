@@ -18,6 +18,9 @@ pub fn nanos(duration: Option<&Duration>) -> Result<i64, &'static str> {
     if duration.nanos <= -1_000_000_000 || duration.nanos >= 1_000_000_000 {
         return Err("duration out of range");
     }
+    if (duration.seconds > 0 && duration.nanos < 0) || (duration.seconds < 0 && duration.nanos > 0) {
+        return Err("duration has seconds and nanos with different signs");
+    }
     if duration.seconds < 0 || duration.nanos < 0 {
         return Err("negative duration");
     }

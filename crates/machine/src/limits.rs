@@ -63,6 +63,8 @@ pub struct Limits {
     pub fairness_key_bytes: usize,
     /// Bytes of a failure kept between the attempts of an activity.
     pub activity_failure_bytes: usize,
+    /// Bytes that are kept of a worker's failure that is larger than `blob_bytes`.
+    pub failure_bytes_kept: usize,
     /// Nanoseconds: a workflow task's timeout when none was asked for, and the longest that can be had.
     pub workflow_task_timeout: i64,
     pub longest_workflow_task_timeout: i64,
@@ -136,6 +138,7 @@ impl Default for Limits {
             search_attribute_total_bytes: 40_960,
             fairness_key_bytes: 64,
             activity_failure_bytes: 4 << 10,
+            failure_bytes_kept: 512 << 10,
             workflow_task_timeout: 10 * SECOND,
             longest_workflow_task_timeout: 120 * SECOND,
             speculative_schedule_to_start: 5 * SECOND,

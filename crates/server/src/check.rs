@@ -11,21 +11,18 @@ use steadfast_api::v1::common::{
 };
 use steadfast_api::v1::common::{callback, link};
 use steadfast_api::v1::deployment::WorkerDeploymentOptions;
-use steadfast_api::v1::enums::{EventType, TaskQueueKind, TimeoutType, WorkerVersioningMode};
+use steadfast_api::v1::enums::{EventType, TaskQueueKind, WorkerVersioningMode};
 use steadfast_api::v1::sdk::UserMetadata;
 use steadfast_api::v1::taskqueue::TaskQueue;
-use steadfast_machine::duration::{self, SECOND};
+use steadfast_machine::duration;
 use steadfast_machine::limits::{NUL, has_nul};
+use steadfast_machine::workflow::activity::INTERNAL_QUEUE;
+use steadfast_machine::workflow::retry;
 use steadfast_machine::{Limits, Reject};
 use uuid::Uuid;
 
 /// Names that begin so are the server's own: partitions, in the reference.
 pub const RESERVED_QUEUE: &str = "/_sys/";
-/// The queue of the reference's own workers in every namespace.
-const INTERNAL_QUEUE: &str = "temporal-sys-per-ns-tq";
-/// Entries of a retry policy's non-retryable types that name a timeout.
-const TIMEOUT_PREFIX: &str = "TemporalTimeout:";
-
 pub fn identity(identity: &str, limits: &Limits) -> Result<(), Reject> {
     at_most(identity, limits.id_bytes, "Identity length exceeds limit.")
 }
@@ -115,51 +112,8 @@ pub fn timeout(what: &str, given: Option<&Duration>) -> Result<i64, Reject> {
 
 /// Fills in what is not set, then checks.
 pub fn retry_policy(policy: &mut RetryPolicy) -> Result<(), Reject> {
-    let unset = |duration: &Option<Duration>| {
-        duration.as_ref().is_none_or(|duration| duration.seconds == 0 && duration.nanos == 0)
-    };
-    if unset(&policy.initial_interval) {
-        policy.initial_interval = duration::proto(SECOND);
-    }
-    if policy.backoff_coefficient == 0.0 {
-        policy.backoff_coefficient = 2.0;
-    }
-    if unset(&policy.maximum_interval) {
-        let initial = duration::known(policy.initial_interval.as_ref());
-        policy.maximum_interval = duration::proto(initial.saturating_mul(100).min(duration::LONGEST));
-    }
-    // One attempt is no retry: what the rest would say does not matter.
-    if policy.maximum_attempts == 1 {
-        return Ok(());
-    }
-    let initial = duration::nanos(policy.initial_interval.as_ref())
-        .map_err(|why| Reject::invalid(format!("invalid InitialInterval set on retry policy: {why}")))?;
-    if policy.backoff_coefficient.is_nan() || policy.backoff_coefficient < 1.0 {
-        return Err(Reject::invalid("BackoffCoefficient cannot be less than 1 on retry policy."));
-    }
-    let maximum = duration::nanos(policy.maximum_interval.as_ref())
-        .map_err(|why| Reject::invalid(format!("invalid MaximumInterval set on retry policy: {why}")))?;
-    if maximum > 0 && maximum < initial {
-        return Err(Reject::invalid("MaximumInterval cannot be less than InitialInterval on retry policy."));
-    }
-    if policy.maximum_attempts < 0 {
-        return Err(Reject::invalid("MaximumAttempts cannot be negative on retry policy."));
-    }
-    for entry in &policy.non_retryable_error_types {
-        if let Some(name) = entry.strip_prefix(TIMEOUT_PREFIX)
-            && !names_timeout(name)
-        {
-            return Err(Reject::invalid(format!("Invalid timeout type value: {name}.")));
-        }
-    }
-    Ok(())
-}
-
-/// `StartToClose` or `TIMEOUT_TYPE_START_TO_CLOSE`, and so on.
-fn names_timeout(name: &str) -> bool {
-    let short = ["StartToClose", "ScheduleToStart", "ScheduleToClose", "Heartbeat"];
-    short.contains(&name)
-        || TimeoutType::from_str_name(name).is_some_and(|kind| kind != TimeoutType::Unspecified)
+    *policy = retry::with_defaults(std::mem::take(policy));
+    retry::check(policy).map_err(Reject::InvalidArgument)
 }
 
 /// A queue that a worker polls: a normal or a sticky one.

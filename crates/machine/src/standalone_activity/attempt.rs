@@ -154,7 +154,7 @@ pub fn again(step: &mut Step, failure: &Failure, env: &mut Env<'_>) -> Result<()
         row.started_time = 0;
         row.request_id = String::new();
         row.last_attempt_end = now.0;
-        row.last_failure = Some(failure::limited(failure.clone(), env.limits.activity_failure_bytes));
+        row.last_failure = Some(failure::remembered(failure, env.limits.activity_failure_bytes));
         *step.run.activity_mut() = row;
         operate::finish_reset(step, env);
         return Ok(());

@@ -72,7 +72,7 @@ pub fn by_worker(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Res
                 step.run.activity_mut().heartbeat_details = last_heartbeat.clone();
             }
             let given = failure.clone().unwrap_or_default();
-            let kept = failure::limited(given.clone(), env.limits.blob_bytes);
+            let kept = failure::limited(given.clone(), env.limits.blob_bytes, env.limits.failure_bytes_kept);
             if kept != given {
                 failures.push(kept.clone());
             }

@@ -66,6 +66,9 @@ pub fn check_priority(priority: Option<&Priority>, env: &Env<'_>) -> Result<(), 
     Ok(())
 }
 
+/// The queue of the reference's own workers in every namespace.
+pub const INTERNAL_QUEUE: &str = "temporal-sys-per-ns-tq";
+
 pub fn check_queue(name: &str, env: &Env<'_>) -> Result<(), String> {
     if name.is_empty() {
         return Err("missing task queue name".into());

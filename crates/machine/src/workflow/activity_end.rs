@@ -66,7 +66,7 @@ pub fn apply(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Result<
                 None => {}
             }
             let given = failure.clone().unwrap_or_default();
-            let kept = failure::limited(given.clone(), env.limits.blob_bytes);
+            let kept = failure::limited(given.clone(), env.limits.blob_bytes, env.limits.failure_bytes_kept);
             if kept != given {
                 failures.push(kept.clone());
             }
@@ -211,7 +211,8 @@ pub fn another_attempt(
     next.started_time = 0;
     next.request_id = String::new();
     next.last_attempt_end = now.0;
-    next.last_failure = Some(failure::limited(failure.clone(), limits.activity_failure_bytes));
+    next.last_failure =
+        (*failure != Failure::default()).then(|| failure::remembered(failure, limits.activity_failure_bytes));
     next.scheduled_time = now.plus(wait).0;
     next.current_interval = wait;
     Ok(next)

@@ -202,7 +202,7 @@ fn refuse(
     match trouble {
         Trouble::Terminate { .. } => {
             let reason = trouble.text();
-            let failure = failure::of_task(reason.clone());
+            let failure = failure::server(reason.clone(), false);
             task_failure::fail(step, trouble.cause(), Some(failure), &input.identity, "", env);
             close::terminate(step, &reason, None, "history-service", Vec::new(), env);
         }
@@ -212,7 +212,7 @@ fn refuse(
                 return reject;
             }
             update::abort_sent(step);
-            let failure = failure::of_task(trouble.text());
+            let failure = failure::server(trouble.text(), false);
             task_failure::fail(step, cause, Some(failure), &input.identity, &input.binary_checksum, env);
             step.run.core.close_attempted = cause == Cause::UnhandledCommand;
             task::ensure(step, env);

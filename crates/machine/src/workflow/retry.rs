@@ -2,23 +2,41 @@
 
 use crate::duration::{self, SECOND};
 use crate::key::Time;
+use prost_types::Duration;
 use steadfast_api::v1::common::RetryPolicy;
 use steadfast_api::v1::enums::{RetryState, TimeoutType};
 use steadfast_api::v1::failure::{Failure, failure::FailureInfo};
 
-/// Fills in what is not set: 1 s, doubling, at most 100 times the first interval, without end.
+/// How a list of what is not retried names a timeout.
+const TIMEOUT_PREFIX: &str = "TemporalTimeout:";
+
+/// Fills in what is not set: 1 s, doubling, at most 100 times the first interval, without end. What is wrong stays, for
+/// [`check`] to refuse.
 pub fn with_defaults(mut policy: RetryPolicy) -> RetryPolicy {
-    if duration::known(policy.initial_interval.as_ref()) == 0 {
-        policy.initial_interval = duration::proto(SECOND);
-    }
+    let initial = match exact(policy.initial_interval.as_ref()) {
+        0 => SECOND,
+        given => given,
+    };
+    let longest = match exact(policy.maximum_interval.as_ref()) {
+        0 => initial.saturating_mul(100),
+        given => given,
+    };
     if policy.backoff_coefficient == 0.0 {
         policy.backoff_coefficient = 2.0;
     }
-    if duration::known(policy.maximum_interval.as_ref()) == 0 {
-        let initial = duration::known(policy.initial_interval.as_ref());
-        policy.maximum_interval = duration::proto(initial.saturating_mul(100).min(duration::LONGEST));
+    for (interval, nanos) in
+        [(&mut policy.initial_interval, initial), (&mut policy.maximum_interval, longest)]
+    {
+        if duration::nanos(interval.as_ref()).is_ok() {
+            *interval = duration::proto(nanos.min(duration::LONGEST));
+        }
     }
     policy
+}
+
+/// Nanoseconds, negative ones too.
+fn exact(given: Option<&Duration>) -> i64 {
+    given.map_or(0, |given| given.seconds.saturating_mul(SECOND).saturating_add(i64::from(given.nanos)))
 }
 
 /// The reference's rules; a policy of one attempt is not looked at.
@@ -40,8 +58,8 @@ pub fn check(policy: &RetryPolicy) -> Result<(), String> {
         return Err("MaximumAttempts cannot be negative on retry policy.".into());
     }
     for kind in &policy.non_retryable_error_types {
-        if let Some(name) = kind.strip_prefix("TemporalTimeout:")
-            && timeout_named(name).is_none()
+        if let Some(name) = kind.strip_prefix(TIMEOUT_PREFIX)
+            && !names_timeout(name)
         {
             return Err(format!("Invalid timeout type value: {name}."));
         }
@@ -49,14 +67,11 @@ pub fn check(policy: &RetryPolicy) -> Result<(), String> {
     Ok(())
 }
 
-fn timeout_named(name: &str) -> Option<TimeoutType> {
-    match name {
-        "StartToClose" => Some(TimeoutType::StartToClose),
-        "ScheduleToStart" => Some(TimeoutType::ScheduleToStart),
-        "ScheduleToClose" => Some(TimeoutType::ScheduleToClose),
-        "Heartbeat" => Some(TimeoutType::Heartbeat),
-        _ => None,
-    }
+/// `StartToClose` or `TIMEOUT_TYPE_START_TO_CLOSE`, and so on; only the short form has an effect.
+fn names_timeout(name: &str) -> bool {
+    let short = ["StartToClose", "ScheduleToStart", "ScheduleToClose", "Heartbeat"];
+    short.contains(&name)
+        || TimeoutType::from_str_name(name).is_some_and(|kind| kind != TimeoutType::Unspecified)
 }
 
 /// Whether a failure of this kind may be tried again under this policy.
@@ -68,7 +83,7 @@ pub fn is_retryable(failure: Option<&Failure>, policy: &RetryPolicy) -> bool {
             kind @ (TimeoutType::StartToClose | TimeoutType::Heartbeat) => !policy
                 .non_retryable_error_types
                 .iter()
-                .any(|listed| listed.strip_prefix("TemporalTimeout:").and_then(timeout_named) == Some(kind)),
+                .any(|listed| listed.strip_prefix(TIMEOUT_PREFIX) == Some(&format!("{kind:?}"))),
             _ => false,
         },
         FailureInfo::ServerFailureInfo(server) => !server.non_retryable,

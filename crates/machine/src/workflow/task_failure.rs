@@ -21,7 +21,10 @@ pub const REPORTED_PROBLEMS: &str = "TemporalReportedProblems";
 /// What an SDK reports.
 pub fn apply(step: &mut Step, failed: &FailWorkflowTask, env: &mut Env<'_>) -> Result<Reply, Reject> {
     completion::check_token(step, &failed.token)?;
-    let failure = failed.failure.clone().map(|failure| failure::limited(failure, env.limits.blob_bytes));
+    let failure = failed
+        .failure
+        .clone()
+        .map(|failure| failure::limited(failure, env.limits.blob_bytes, env.limits.failure_bytes_kept));
     if failed.cause == Cause::GrpcMessageTooLarge {
         fail(step, Cause::ForceCloseCommand, failure, &failed.identity, &failed.binary_checksum, env);
         close::terminate(step, "GrpcMessageTooLarge", None, "history-service", Vec::new(), env);

@@ -1,6 +1,6 @@
 //! The indented lines below a `complete`: commands and protocol messages of a worker.
 //!
-//!     activity a1 [type=A] [queue=] [close=10s] [start=] [schedule_to_close=] [heartbeat=] [retry=] [eager] [input=]
+//!     activity a1 [type=A] [queue=] [close=10s] [start=] [schedule_to_close=] [heartbeat=] [retry=] [eager] [input=] [no-queue] [same-build]
 //!     cancel-activity 5            by scheduled event id
 //!     timer t1 5s                  cancel-timer t1
 //!     marker name                  search Key=value …          memo Key=value …     (an empty value removes)
@@ -157,7 +157,11 @@ fn attributes(line: &mut Line, resolve: Resolve<'_>) -> Result<(CommandType, Att
             Attributes::ScheduleActivityTaskCommandAttributes(ScheduleActivityTaskCommandAttributes {
                 activity_id: line.word()?,
                 activity_type: Some(ActivityType { name: line.text("type", "A") }),
-                task_queue: queue(Some(line.text("queue", "q"))),
+                task_queue: match line.flag("no-queue") {
+                    true => None,
+                    false => queue(Some(line.text("queue", "q"))),
+                },
+                use_workflow_build_id: line.flag("same-build"),
                 input: line.payloads("input"),
                 start_to_close_timeout: match line.duration("close")? {
                     Some(close) => Some(close),

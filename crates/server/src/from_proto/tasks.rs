@@ -5,14 +5,15 @@ use crate::check;
 use crate::token;
 use steadfast_api::v1::common::Payloads;
 use steadfast_api::v1::enums::WorkflowTaskFailedCause;
+use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::failure::failure::FailureInfo;
-use steadfast_api::v1::failure::{Failure, ServerFailureInfo};
 use steadfast_api::v1::workflowservice::{
     PauseActivityRequest, ResetActivityRequest, RespondWorkflowTaskCompletedRequest,
     RespondWorkflowTaskFailedRequest, UnpauseActivityRequest, UpdateActivityOptionsRequest,
     UpdateWorkflowExecutionOptionsRequest, pause_activity_request, reset_activity_request,
     unpause_activity_request,
 };
+use steadfast_machine::workflow::failure;
 use steadfast_machine::workflow::input::{
     ActivityEnd, ActivityRef, ActivitySelector, CompleteWorkflowTask, EndActivity, FailWorkflowTask,
     HeartbeatActivity, Input, What,
@@ -73,7 +74,7 @@ pub fn fail_workflow_task(
     let fail = FailWorkflowTask {
         token: token.position(),
         cause: WorkflowTaskFailedCause::try_from(request.cause).unwrap_or_default(),
-        failure: request.failure.map(|failure| small_enough(failure, context.limits).0),
+        failure: request.failure,
         identity: request.identity,
         binary_checksum: request.binary_checksum,
     };
@@ -173,10 +174,11 @@ pub fn end_activity(
         ActivityEnd::Failed { failure, last_heartbeat } => {
             if too_large(last_heartbeat.as_ref(), limits) {
                 *last_heartbeat = None;
-                replaced.push(server_failure("Heartbeat details exceed size limit."));
+                replaced.push(failure::server("Heartbeat details exceed size limit.", true));
             }
             if let Some(given) = failure.take() {
-                let (kept, was_too_large) = small_enough(given, limits);
+                let was_too_large = check::size(Some(&given)) > limits.blob_bytes;
+                let kept = failure::limited(given, limits.blob_bytes, limits.failure_bytes_kept);
                 if was_too_large {
                     replaced.push(kept.clone());
                 }
@@ -208,40 +210,7 @@ fn too_large(payloads: Option<&Payloads>, limits: &Limits) -> bool {
 }
 
 fn failed(message: &str) -> ActivityEnd {
-    ActivityEnd::Failed { failure: Some(server_failure(message)), last_heartbeat: None }
-}
-
-fn server_failure(message: &str) -> Failure {
-    Failure {
-        message: message.into(),
-        source: "Server".into(),
-        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: true })),
-        ..Failure::default()
-    }
-}
-
-/// A failure that may be stored, and whether it is another than was given: one that is too large becomes a server's
-/// failure with the beginning of it as its cause.
-fn small_enough(failure: Failure, limits: &Limits) -> (Failure, bool) {
-    if check::size(Some(&failure)) <= limits.blob_bytes {
-        return (failure, false);
-    }
-    let cause = Failure {
-        message: beginning(&failure.message, limits.activity_failure_bytes),
-        source: beginning(&failure.source, limits.activity_failure_bytes),
-        stack_trace: beginning(&failure.stack_trace, limits.activity_failure_bytes),
-        ..Failure::default()
-    };
-    let kept = Failure { cause: Some(Box::new(cause)), ..server_failure("Failure exceeds size limit.") };
-    (kept, true)
-}
-
-fn beginning(text: &str, bytes: usize) -> String {
-    let mut end = text.len().min(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].into()
+    ActivityEnd::Failed { failure: Some(failure::server(message, true)), last_heartbeat: None }
 }
 
 /// Every retry delay along the causes must be a duration that can be waited for.

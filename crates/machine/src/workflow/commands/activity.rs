@@ -25,8 +25,18 @@ pub fn schedule(
     attributes: &ScheduleActivityTaskCommandAttributes,
     env: &mut Env<'_>,
 ) -> Done {
-    let queue = attributes.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default();
+    let Some(asked) = &attributes.task_queue else {
+        return Err(Trouble::fail(CAUSE, "taskQueue is not set"));
+    };
+    let queue = asked.name.clone();
+    let own_queue = &step.run.start.task_queue;
     activity::check_queue(&queue, env).map_err(|error| Trouble::fail(CAUSE, error))?;
+    if queue == activity::INTERNAL_QUEUE && queue != *own_queue {
+        let text = format!(
+            "cannot use internal per-namespace task queue:{queue} (in parent component task queue: {own_queue})"
+        );
+        return Err(Trouble::fail(CAUSE, text));
+    }
     let id = &attributes.activity_id;
     check("activityId", id, env)?;
     let activity_type = attributes.activity_type.as_ref().map_or("", |t| t.name.as_str());
@@ -36,6 +46,10 @@ pub fn schedule(
     activity::check_priority(attributes.priority.as_ref(), env)
         .map_err(|error| Trouble::fail(CAUSE, format!("invalid priorities: {error}")))?;
     let timeouts = timeouts(attributes, step.run.start.run_timeout)?;
+    if attributes.use_workflow_build_id && queue != *own_queue {
+        let text = "Activity with UseCompatibleVersion cannot run on different task queue.";
+        return Err(Trouble::fail(CAUSE, text));
+    }
     check_payloads(CAUSE, "ScheduleActivityTaskCommandAttributes.Input", attributes.input.as_ref(), env)?;
     if step.run.activities.len() >= env.limits.pending_activities {
         let message = format!(
@@ -56,9 +70,11 @@ pub fn schedule(
             activity_id: id.clone(),
             activity_type: attributes.activity_type.clone(),
             task_queue: Some(TaskQueue {
-                name: queue.clone(),
-                kind: TaskQueueKind::Normal as i32,
-                normal_name: String::new(),
+                kind: match asked.kind() {
+                    TaskQueueKind::Unspecified => TaskQueueKind::Normal as i32,
+                    given => given as i32,
+                },
+                ..asked.clone()
             }),
             header: attributes.header.clone(),
             input: attributes.input.clone(),

@@ -169,10 +169,12 @@ impl Engine {
             |name: &str| QueueKey { namespace: key.namespace, name: name.into(), kind: QueueType::Workflow };
         let normal = queue(normal);
         let sticky = sticky.map(|(name, patience)| (queue(&name), patience));
-        let Some((sticky, patience)) = sticky.filter(|(sticky, _)| self.inner.matching.is_polled(sticky))
-        else {
+        let Some((sticky, patience)) = sticky else { return self.offer_query(&normal, query) };
+        if !self.inner.matching.is_polled(&sticky) {
+            // Whoever gets it now gets the whole history, and so does who gets the next workflow task.
+            self.tell(key.clone(), Input::run(query.run.run, What::ResetSticky));
             return self.offer_query(&normal, query);
-        };
+        }
         let caller = query.caller;
         let run = query.run.run;
         self.offer_query(&sticky, query);

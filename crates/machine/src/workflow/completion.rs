@@ -70,7 +70,7 @@ pub fn apply(
         task_failure::time_out(step, TimeoutType::StartToClose, env);
         return Ok(Err(Reject::not_found("workflow task heartbeat timeout")));
     }
-    let nothing_written = row.speculative && update::leaves_no_trace(step, input);
+    let nothing_written = row.speculative && update::leaves_no_trace(step, input, env);
     if nothing_written {
         return Ok(Ok(discard(step, input, env)));
     }
@@ -90,9 +90,9 @@ pub fn apply(
     let build = reset_points::Build { build_id: &input.build_id, binary_checksum: &input.binary_checksum };
     reset_points::add(step, &build, completion.completed_event_id, env);
     // Before a command closes the run, which gives the queries that are left to another worker.
-    query::answer(step, &input.query_results);
+    query::answer(step, &input.query_results, env);
     if input.commands.last().is_some_and(commands::is_close) {
-        update::rejections_first(step, &mut completion);
+        update::rejections_first(step, &mut completion, env);
     }
     let done = commands::run(step, &mut completion, env)
         .and_then(|()| update::rest_of_messages(step, &mut completion, env));
@@ -117,9 +117,9 @@ fn discard(step: &mut Step, input: &CompleteWorkflowTask, env: &mut Env<'_>) -> 
     let back_to = step.run.core.last_completed_started_id;
     step.run.volatile.forgotten_task_started = input.token.started_time;
     task::drop_task(step);
-    update::process_rejections(step, input);
+    update::process_rejections(step, input, env);
     update::reject_unprocessed(step, env);
-    query::answer(step, &input.query_results);
+    query::answer(step, &input.query_results, env);
     let new_task = next_task(step, input, false, step.now(env).0, env);
     if step.run.core.task.is_none() {
         query::dispatch_rest(step);
@@ -202,6 +202,7 @@ fn refuse(
     match trouble {
         Trouble::Terminate { .. } => {
             let reason = trouble.text();
+            update::abort_sent(step);
             let failure = failure::server(reason.clone(), false);
             task_failure::fail(step, trouble.cause(), Some(failure), &input.identity, "", env);
             close::terminate(step, &reason, None, "history-service", Vec::new(), env);

@@ -8,6 +8,7 @@ use crate::decision::{QueryTask, Reply};
 use crate::env::Env;
 use crate::key::{CallerId, Time};
 use crate::reject::Reject;
+use prost::Message as _;
 use steadfast_api::v1::enums::{QueryRejectCondition, QueryResultType, WorkflowExecutionStatus as Status};
 use steadfast_api::v1::query::{WorkflowQuery, WorkflowQueryResult};
 
@@ -27,9 +28,7 @@ pub fn apply(step: &mut Step, query: &Query, env: &Env<'_>) -> Result<Reply, Rej
     let known = step.run.core.last_completed_started_id != 0;
     if !step.run.is_open() {
         if !known {
-            return Err(Reject::FailedPrecondition(
-                "Workflow execution closed before WorkflowTaskStarted event".into(),
-            ));
+            return Err(never_started());
         }
         return Ok(direct(step, query.caller, query.query.clone()));
     }
@@ -60,6 +59,10 @@ pub fn apply(step: &mut Step, query: &Query, env: &Env<'_>) -> Result<Reply, Rej
     Ok(Reply::Wait)
 }
 
+fn never_started() -> Reject {
+    Reject::WorkflowNotReady("Workflow execution closed before WorkflowTaskStarted event".into())
+}
+
 fn direct(step: &mut Step, caller: CallerId, query: WorkflowQuery) -> Reply {
     step.queries.push(QueryTask { caller, run: step.key.clone(), query });
     Reply::Wait
@@ -85,12 +88,17 @@ pub fn unsend(step: &mut Step) {
 }
 
 /// The worker's answers, by the ids that the queries were sent under.
-pub fn answer(step: &mut Step, results: &[(String, WorkflowQueryResult)]) {
+pub fn answer(step: &mut Step, results: &[(String, WorkflowQueryResult)], env: &Env<'_>) {
     for (id, result) in results {
         let found = step.run.volatile.queries.iter().position(|query| query.id == *id && query.sent);
         if let Some(index) = found {
             let query = step.run.volatile.queries.remove(index);
-            step.answer(query.caller, result_reply(result));
+            let size = result.answer.as_ref().map_or(0, |answer| answer.encoded_len());
+            let reply = match size > env.limits.blob_bytes {
+                true => Err(Reject::invalid("Blob data size exceeds limit.")),
+                false => result_reply(result),
+            };
+            step.answer(query.caller, reply);
         }
     }
     unsend(step);
@@ -120,9 +128,7 @@ pub fn on_close(step: &mut Step) {
         return dispatch_rest(step);
     }
     for query in std::mem::take(&mut step.run.volatile.queries) {
-        let reject =
-            Reject::FailedPrecondition("Workflow execution closed before WorkflowTaskStarted event".into());
-        step.answer(query.caller, Err(reject));
+        step.answer(query.caller, Err(never_started()));
     }
 }
 

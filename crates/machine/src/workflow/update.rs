@@ -8,7 +8,7 @@
 //! Up to its acceptance an update is only in memory: a restart loses it, and the caller tries again. Accepted ones are
 //! rows. A state is told to nobody before the commit that made it.
 
-use super::commands::{Done, Trouble};
+use super::commands::{Done, Trouble, check_size};
 use super::completion::Completion;
 use super::events::Attributes;
 use super::failure;
@@ -258,10 +258,11 @@ enum Body {
     Response(Response),
 }
 
-fn body(message: &Message) -> Result<Body, Trouble> {
+fn body(message: &Message, env: &Env<'_>) -> Result<Body, Trouble> {
     let any = message.body.as_ref().ok_or_else(|| Trouble::fail(CAUSE, "message has no body"))?;
     let bad = |error: prost::DecodeError| Trouble::fail(CAUSE, format!("message does not decode: {error}"));
     let name = any.type_url.rsplit('/').next().unwrap_or_default();
+    check_size(CAUSE, &format!("Message type {name}"), any.value.len(), env)?;
     let bytes = any.value.as_slice();
     match name {
         "temporal.api.update.v1.Acceptance" => Acceptance::decode(bytes).map(Body::Acceptance).map_err(bad),
@@ -272,19 +273,24 @@ fn body(message: &Message) -> Result<Body, Trouble> {
 }
 
 /// Whether a speculative task's completion can be forgotten: nothing but rejections came of it.
-pub fn leaves_no_trace(step: &Step, input: &CompleteWorkflowTask) -> bool {
+pub fn leaves_no_trace(step: &Step, input: &CompleteWorkflowTask, env: &Env<'_>) -> bool {
     // Completed follows Started without anything between them, so this is the number of events after it.
     let events = step.run.core.next_event_id - step.run.core.last_completed_started_id - 2;
     let few_events = events == 0 || (input.can_discard_speculative_with_events && events <= 10);
     input.commands.is_empty()
         && !input.force_create_task
         && few_events
-        && input.messages.iter().all(|message| matches!(body(message), Ok(Body::Rejection(_))))
+        && input.messages.iter().all(|message| match body(message, env) {
+            Ok(Body::Rejection(rejection)) => {
+                may_reject(step, &message.protocol_instance_id, &rejection).is_ok()
+            }
+            _ => false,
+        })
 }
 
-pub fn process_rejections(step: &mut Step, input: &CompleteWorkflowTask) {
+pub fn process_rejections(step: &mut Step, input: &CompleteWorkflowTask, env: &Env<'_>) {
     for message in &input.messages {
-        if let Ok(Body::Rejection(rejection)) = body(message) {
+        if let Ok(Body::Rejection(rejection)) = body(message, env) {
             reject(step, &message.protocol_instance_id, rejection);
         }
     }
@@ -298,6 +304,9 @@ pub fn message_command(
     env: &mut Env<'_>,
 ) -> Done {
     let input = completion.input;
+    if id.is_empty() {
+        return Err(Trouble::fail(CAUSE, "MessageID is not set on ProtocolMessageCommand."));
+    }
     let Some(message) = input.messages.iter().find(|message| message.id == id) else {
         let text = format!("ProtocolMessageCommand referenced absent message ID {id}");
         return Err(Trouble::fail(CAUSE, text));
@@ -310,7 +319,7 @@ pub fn message_command(
 }
 
 /// The completion closes the run: rejections that no command named still count, what would make events does not.
-pub fn rejections_first(step: &mut Step, completion: &mut Completion<'_>) {
+pub fn rejections_first(step: &mut Step, completion: &mut Completion<'_>, env: &Env<'_>) {
     use steadfast_api::v1::command::command::Attributes::ProtocolMessageCommandAttributes;
     let input = completion.input;
     let named = |id: &str| {
@@ -320,7 +329,7 @@ pub fn rejections_first(step: &mut Step, completion: &mut Completion<'_>) {
             .any(|c| matches!(&c.attributes, Some(ProtocolMessageCommandAttributes(a)) if a.message_id == id))
     };
     for message in input.messages.iter().filter(|message| !named(&message.id)) {
-        if let Ok(Body::Rejection(rejection)) = body(message) {
+        if let Ok(Body::Rejection(rejection)) = body(message, env) {
             reject(step, &message.protocol_instance_id, rejection);
         }
     }
@@ -342,17 +351,21 @@ pub fn rest_of_messages(step: &mut Step, completion: &mut Completion<'_>, env: &
 
 fn process(step: &mut Step, message: &Message, env: &mut Env<'_>) -> Done {
     let id = message.protocol_instance_id.as_str();
-    match body(message)? {
+    match body(message, env)? {
         Body::Acceptance(acceptance) => accept(step, id, acceptance, env),
         Body::Rejection(rejection) => {
-            if !is_pending(step, id) && rejection.rejected_request.is_none() {
-                return Err(unknown(step, id, "Rejection"));
-            }
+            may_reject(step, id, &rejection)?;
             reject(step, id, rejection);
             Ok(())
         }
         Body::Response(response) => respond(step, id, response, env),
     }
+}
+
+/// Only what was not accepted can be rejected, or what the server forgot and the worker brings along.
+fn may_reject(step: &Step, id: &str, rejection: &Rejection) -> Done {
+    let forgotten = rejection.rejected_request.is_some() && reached(step, id).is_none();
+    if is_pending(step, id) || forgotten { Ok(()) } else { Err(unknown(step, id, "Rejection")) }
 }
 
 /// Admitted, and not accepted yet.
@@ -363,9 +376,15 @@ fn is_pending(step: &Step, id: &str) -> bool {
 
 /// A message that the update is not in the state for, or for an update that nobody knows.
 fn unknown(step: &Step, id: &str, message: &str) -> Trouble {
+    // What this very completion did is not certain before its end.
+    let before = step.run.core.last_completed_started_id;
+    let row = step.run.updates.get(id);
+    let provisional = |event: fn(&UpdateRow) -> i64| row.is_some_and(|row| event(row) > before);
     let state = match reached(step, id) {
         Some((Stage::Admitted, _)) => "Sent",
+        Some((Stage::Accepted, _)) if provisional(|row| row.accepted_event_id) => "ProvisionallyAccepted",
         Some((Stage::Accepted, _)) => "Accepted",
+        Some(_) if provisional(|row| row.completed_event_id) => "ProvisionallyCompleted",
         Some(_) => "Completed",
         None => {
             return Trouble::fail(
@@ -386,10 +405,13 @@ fn unknown(step: &Step, id: &str, message: &str) -> Trouble {
 
 fn accept(step: &mut Step, id: &str, acceptance: Acceptance, env: &mut Env<'_>) -> Done {
     if acceptance.accepted_request_message_id.is_empty() {
-        return Err(Trouble::fail(CAUSE, "accepted_request_message_id is not set"));
+        return Err(Trouble::fail(CAUSE, "invalid *update.Acceptance: accepted_request_message_id is not set"));
     }
     if acceptance.accepted_request_sequencing_event_id == 0 {
-        return Err(Trouble::fail(CAUSE, "accepted_request_sequencing_event_id is not set"));
+        return Err(Trouble::fail(
+            CAUSE,
+            "invalid *update.Acceptance: accepted_request_sequencing_event_id is not set",
+        ));
     }
     let place = step.run.volatile.updates.iter().position(|update| update.id == id);
     let (request, admitted_event_id) = match place {
@@ -439,11 +461,13 @@ fn reject(step: &mut Step, id: &str, rejection: Rejection) {
 fn respond(step: &mut Step, id: &str, response: Response, env: &mut Env<'_>) -> Done {
     let row = step.run.updates.get(id).filter(|row| row.completed_event_id == 0).cloned();
     let Some(row) = row else { return Err(unknown(step, id, "Response")) };
+    let Some(mut meta) = response.meta else {
+        return Err(Trouble::fail(CAUSE, "invalid *update.Response: meta is not set"));
+    };
     if response.outcome.is_none() {
-        return Err(Trouble::fail(CAUSE, "outcome is not set"));
+        return Err(Trouble::fail(CAUSE, "invalid *update.Response: outcome is not set"));
     }
     // Whatever the worker calls it in the body: a reset finds the update by the name that is in the event.
-    let mut meta = response.meta.unwrap_or_default();
     id.clone_into(&mut meta.update_id);
     let completed_event_id = step.write(
         env,

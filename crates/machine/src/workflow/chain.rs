@@ -70,7 +70,8 @@ pub fn next_run(step: &Step, next: Continuation, env: &mut Env<'_>) -> Box<Step>
         initiator: next.initiator as i32,
         priority: step.priority(),
         has_last_result: next.last_result.is_some(),
-        // Execution timeout, first run, parent and root, user metadata and links belong to the chain.
+        // Execution timeout, first run, parent and root, and links belong to the chain.
+        user_metadata: None,
         callbacks: Vec::new(),
         ..(**old).clone()
     };
@@ -98,8 +99,8 @@ pub fn next_run(step: &Step, next: Continuation, env: &mut Env<'_>) -> Box<Step>
     let request_id = new.run.start.request_id.clone();
     callback::attach(&mut new, &callbacks, &request_id, now);
     let event = started_event(&new, next, backoff, points);
-    let (metadata, links) = (new.run.start.user_metadata.clone(), new.run.start.links.clone());
-    new.write_full(env, event, metadata, links);
+    let links = new.run.start.links.clone();
+    new.write_full(env, event, None, links);
     let event_type = EventType::WorkflowExecutionStarted as i32;
     new.put_request_id(RequestIdRow { request_id, event_type, event_id: 1 });
     if backoff == 0 {
@@ -108,11 +109,12 @@ pub fn next_run(step: &Step, next: Continuation, env: &mut Env<'_>) -> Box<Step>
     Box::new(new)
 }
 
-/// Two runs of a chain start a second apart at least, so that a workflow that ends at once does not spin.
+/// Two runs of a chain start a second apart at least, so that a workflow that ends at once does not spin. What counts is
+/// when the old one was to begin, which is yet to come if something hurried it.
 fn spaced(step: &Step, backoff: i64, env: &Env<'_>) -> i64 {
-    let lived = step.now(env).since(Time(step.run.core.execution_time)).max(0);
+    let lived = step.now(env).since(Time(step.run.core.execution_time));
     if lived.saturating_add(backoff) < env.limits.run_spacing {
-        return env.limits.run_spacing - lived;
+        return env.limits.run_spacing.saturating_sub(lived);
     }
     backoff
 }
@@ -241,12 +243,13 @@ fn cron_backoff(step: &Step, env: &Env<'_>) -> Option<i64> {
     tick(&step.run.start.cron, Time(step.run.core.execution_time), step.now(env))
 }
 
-/// Nanoseconds from `now` to the first tick after `from` that is not over, in whole seconds. `None` without a schedule.
+/// Nanoseconds from `now` to the first tick after `from` that is not over, in whole seconds. `None` without a schedule. A
+/// run that was hurried and is over before its own tick leaves that one to the next.
 pub fn tick(cron: &str, from: Time, now: Time) -> Option<i64> {
     if cron.is_empty() {
         return None;
     }
-    let next = Schedule::parse(cron).ok()?.next(from, now)?;
+    let next = if now < from { from } else { Schedule::parse(cron).ok()?.next(from, now)? };
     let wait = next.since(now);
     Some((wait + SECOND - 1).div_euclid(SECOND) * SECOND)
 }

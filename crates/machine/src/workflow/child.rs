@@ -110,7 +110,8 @@ fn end(row: &ChildRow, closed: &ChildClosed) -> Attributes {
     let namespace = row.namespace.clone();
     let namespace_id = row.namespace_id().to_string();
     let workflow_execution = execution(&row.workflow_id, &closed.run_id);
-    let workflow_type = Some(WorkflowType { name: closed.workflow_type.clone() });
+    // As it was asked for, whatever it continued as.
+    let workflow_type = workflow_type(row);
     let (initiated_event_id, started_event_id) = (row.initiated_event_id, row.started_event_id);
     match Status::try_from(closed.status).unwrap_or_default() {
         Status::Completed => Attributes::ChildWorkflowExecutionCompletedEventAttributes(

@@ -131,14 +131,18 @@ fn prefix(base: &Run, finish_event_id: i64, env: &Env<'_>) -> Result<Vec<History
 fn rebuild(entity: &EntityKey, base: &Run, id: Uuid, prefix: &[HistoryEvent], env: &Env<'_>) -> Step {
     let mut run = projection::fold(id, &base.start, prefix, env.limits);
     let last = run.core.next_event_id - 1;
-    // The points of the shared events are those of the run that they came from.
+    // The points of the shared events are as in the run that they came from, but this run can be reset to them, too.
     let known = |point: &ResetPointInfo| {
         let same = |other: &&ResetPointInfo| {
             other.build_id == point.build_id
                 && other.binary_checksum == point.binary_checksum
                 && other.first_workflow_task_completed_id == point.first_workflow_task_completed_id
         };
-        base.reset_points.points.iter().find(same).unwrap_or(point).clone()
+        let mut point = base.reset_points.points.iter().find(same).unwrap_or(point).clone();
+        if point.run_id == base.id.to_string() {
+            point.run_id = id.to_string();
+        }
+        point
     };
     run.reset_points = ResetPointsRow { points: run.reset_points.points.iter().map(known).collect() }.into();
     let core = &mut run.core;
@@ -147,8 +151,9 @@ fn rebuild(entity: &EntityKey, base: &Run, id: Uuid, prefix: &[HistoryEvent], en
         time => time,
     };
     let now = env.now;
+    // Whatever the first task waited for shows once more.
+    core.execution_time = now.plus(core.execution_time - core.start_time).0;
     core.start_time = now.0;
-    core.execution_time = now.0;
     core.last_reset_time = now.0;
     core.backoff_until = 0;
     core.execution_expiry =

@@ -405,7 +405,10 @@ fn unknown(step: &Step, id: &str, message: &str) -> Trouble {
 
 fn accept(step: &mut Step, id: &str, acceptance: Acceptance, env: &mut Env<'_>) -> Done {
     if acceptance.accepted_request_message_id.is_empty() {
-        return Err(Trouble::fail(CAUSE, "invalid *update.Acceptance: accepted_request_message_id is not set"));
+        return Err(Trouble::fail(
+            CAUSE,
+            "invalid *update.Acceptance: accepted_request_message_id is not set",
+        ));
     }
     if acceptance.accepted_request_sequencing_event_id == 0 {
         return Err(Trouble::fail(

@@ -8,7 +8,7 @@
 //!     signal-external w [run=w/1] [name=s] [input=] [child-only] [namespace=]
 //!     cancel-external w [run=w/1] [child-only] [namespace=] [reason=]
 //!     done [result=]               failed [message=] [type=] [non-retryable] [delay=5s]           canceled
-//!     continue [type=] [queue=] [input=] [run_timeout=] [backoff=] [retry=] [cron=] [result=] [failure=]
+//!     continue [type=] [queue=] [input=] [run_timeout=] [backoff=] [retry=] [cron=] [result=] [failure=] [initiator=retry]
 //!     accept u1 / reject u1 / respond u1 [result=] [failure=]     each a message with its command; `bare` leaves that out
 //!     answer q [result=] [error=]   a query's result
 
@@ -20,7 +20,9 @@ use steadfast_api::v1::command::{command::Attributes, *};
 use steadfast_api::v1::common::{
     ActivityType, Memo, Payload, SearchAttributes, WorkflowExecution, WorkflowType,
 };
-use steadfast_api::v1::enums::{CommandType, ParentClosePolicy, QueryResultType, WorkflowIdReusePolicy};
+use steadfast_api::v1::enums::{
+    CommandType, ContinueAsNewInitiator, ParentClosePolicy, QueryResultType, WorkflowIdReusePolicy,
+};
 use steadfast_api::v1::failure::{ApplicationFailureInfo, Failure, failure::FailureInfo};
 use steadfast_api::v1::protocol::Message;
 use steadfast_api::v1::query::WorkflowQueryResult;
@@ -311,6 +313,11 @@ fn attributes(line: &mut Line, resolve: Resolve<'_>) -> Result<(CommandType, Att
                     backoff_start_interval: line.duration("backoff")?,
                     retry_policy: line.retry()?,
                     cron_schedule: line.text("cron", ""),
+                    initiator: match line.text("initiator", "").as_str() {
+                        "" => ContinueAsNewInitiator::Unspecified,
+                        "retry" => ContinueAsNewInitiator::Retry,
+                        other => return Err(format!("no initiator: {other}")),
+                    } as i32,
                     last_completion_result: line.payloads("result"),
                     failure: line.field("failure").map(|m| failure(line, Some(m))).transpose()?,
                     ..ContinueAsNewWorkflowExecutionCommandAttributes::default()

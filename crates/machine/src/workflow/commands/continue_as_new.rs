@@ -103,8 +103,12 @@ fn checked(
     let run_timeout = capped(run_timeout, start.execution_timeout);
     let task_timeout = if task_timeout == 0 { start.task_timeout } else { task_timeout };
     let longest = capped(env.limits.longest_workflow_task_timeout, run_timeout);
+    let initiator = match attributes.initiator() {
+        Initiator::Unspecified => Initiator::Workflow,
+        told => told,
+    };
     Ok(Continuation {
-        initiator: Initiator::Workflow,
+        initiator,
         workflow_type,
         task_queue,
         run_timeout,
@@ -120,7 +124,7 @@ fn checked(
             .map(|search| env.namespace.with_types(search)),
         retry_policy,
         cron: attributes.cron_schedule.clone(),
-        attempt: 1,
+        attempt: if initiator == Initiator::Retry { start.attempt.saturating_add(1) } else { 1 },
         last_result: attributes.last_completion_result.clone(),
         failure: attributes.failure.clone(),
     })

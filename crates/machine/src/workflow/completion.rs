@@ -54,7 +54,7 @@ pub fn apply(
     let row = check_token(step, &input.token)?;
     if step.run.is_paused() && input.force_create_task {
         return Err(Reject::FailedPrecondition(
-            "Workflow is paused. Cannot create a new workflow task.".into(),
+            "Workflow is paused and force create new workflow task is not allowed.".into(),
         ));
     }
     commands::check_sequence(&input.commands)?;

@@ -9,8 +9,11 @@ use crate::decision::Reply;
 use crate::env::Env;
 use crate::reject::Reject;
 use steadfast_api::v1::common::Priority;
+use steadfast_api::v1::deployment::WorkerDeploymentVersion;
+use steadfast_api::v1::enums::VersioningBehavior;
 use steadfast_api::v1::history::WorkflowExecutionOptionsUpdatedEventAttributes;
-use steadfast_api::v1::workflow::WorkflowExecutionOptions;
+use steadfast_api::v1::workflow::versioning_override::{Override, PinnedOverrideBehavior};
+use steadfast_api::v1::workflow::{VersioningOverride, WorkflowExecutionOptions};
 use steadfast_api::v1::workflowservice::UpdateWorkflowExecutionOptionsRequest;
 
 pub fn apply(
@@ -38,7 +41,8 @@ pub fn change(
     env: &mut Env<'_>,
 ) -> Result<(), Reject> {
     let before = current(step);
-    let merged = merged(before.clone(), options, mask)?;
+    let mut merged = merged(before.clone(), options, mask)?;
+    pin(step, merged.versioning_override.as_mut())?;
     activity::check_priority(merged.priority.as_ref(), env).map_err(Reject::InvalidArgument)?;
     if merged == before {
         return Ok(());
@@ -78,14 +82,17 @@ fn merged(
     for path in mask {
         match path.as_str() {
             "versioning_override" => options.versioning_override.clone_from(&new.versioning_override),
+            part if part.starts_with("versioning_override.") => {
+                return Err(Reject::invalid(
+                    "error applying update_options: versioning_override fields must be updated together",
+                ));
+            }
             "priority" => priority = wanted.clone(),
             "priority.priority_key" => priority.priority_key = wanted.priority_key,
             "priority.fairness_key" => priority.fairness_key.clone_from(&wanted.fairness_key),
             "priority.fairness_weight" => priority.fairness_weight = wanted.fairness_weight,
-            // Parts of an override cannot be changed by themselves; time skipping is the test server's.
-            other
-                if other.starts_with("versioning_override.") || other.starts_with("time_skipping_config") => {
-            }
+            // The test server's.
+            other if other.starts_with("time_skipping_config") => {}
             other => {
                 return Err(Reject::invalid(format!(
                     "error parsing UpdateMask: proto: invalid path {other:?} for message \"temporal.api.workflow.v1.WorkflowExecutionOptions\""
@@ -95,6 +102,36 @@ fn merged(
     }
     options.priority = Some(priority).filter(|priority| *priority != Priority::default());
     Ok(options)
+}
+
+/// An override that pins to no version in particular keeps the run at the one that it is pinned to.
+fn pin(step: &Step, new: Option<&mut VersioningOverride>) -> Result<(), Reject> {
+    let Some(Override::Pinned(pinned)) = new.and_then(|new| new.r#override.as_mut()) else { return Ok(()) };
+    if pinned.version.is_some() || pinned.behavior() != PinnedOverrideBehavior::Pinned {
+        return Ok(());
+    }
+    let core = &step.run.core;
+    let before = core.versioning_override.as_ref().and_then(|before| before.r#override.as_ref());
+    let (behavior, version) = match before {
+        Some(Override::Pinned(before)) => (VersioningBehavior::Pinned, before.version.clone()),
+        Some(Override::AutoUpgrade(_)) => (VersioningBehavior::AutoUpgrade, None),
+        _ => {
+            let version = WorkerDeploymentVersion {
+                deployment_name: core.deployment_name.clone(),
+                build_id: core.deployment_build_id.clone(),
+            };
+            let behavior = VersioningBehavior::try_from(core.versioning_behavior).unwrap_or_default();
+            (behavior, (behavior == VersioningBehavior::Pinned).then_some(version))
+        }
+    };
+    let Some(version) = version else {
+        return Err(Reject::FailedPrecondition(format!(
+            "must specify a specific pinned override version because workflow with id {} has behavior {behavior:?} and is not yet pinned to any version",
+            step.key.entity.id
+        )));
+    };
+    pinned.version = Some(version);
+    Ok(())
 }
 
 /// What waits in a queue takes its new place there.

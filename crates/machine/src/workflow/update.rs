@@ -109,7 +109,8 @@ fn admit(step: &mut Step, update: &Update, id: String, env: &Env<'_>) -> Result<
             scope: ResourceExhaustedScope::Namespace,
         });
     }
-    if step.run.core.updates >= env.limits.updates_total {
+    // Those that wait for their acceptance count, as they will have it.
+    if step.run.core.updates + pending.len() as i64 >= env.limits.updates_total {
         return Err(Reject::FailedPrecondition(format!(
             "The limit on the total number of distinct updates in this workflow has been reached ({}). Make sure any duplicate updates share an Update ID so the server can deduplicate them, and consider rejecting updates that you aren't going to process.",
             env.limits.updates_total

@@ -2,7 +2,7 @@
 //!
 //!     reset w/1 4 [reason=] [exclude=signals,updates]      to before the end of the workflow task of event 4
 //!     pause w [request=]                         unpause w
-//!     options w mask=priority.priority_key,… [priority=] [fairness=] [weight=] [auto-upgrade]
+//!     options w mask=priority.priority_key,… [priority=] [fairness=] [weight=] [auto-upgrade] [pinned [build=]]
 //!     pause-activity w a1|type=A|all             unpause-activity w a1|type=A|all [attempts] [heartbeat] [jitter=]
 //!     reset-activity w a1|type=A|all [heartbeat] [keep-paused] [restore] [jitter=]
 //!     activity-options w a1|type=A|all restore
@@ -14,9 +14,9 @@ use super::line::Line;
 use prost_types::FieldMask;
 use steadfast_api::v1::activity::ActivityOptions;
 use steadfast_api::v1::common::Priority;
-use steadfast_api::v1::workflow::{
-    VersioningOverride, WorkflowExecutionOptions, versioning_override::Override,
-};
+use steadfast_api::v1::deployment::WorkerDeploymentVersion;
+use steadfast_api::v1::workflow::versioning_override::{Override, PinnedOverride, PinnedOverrideBehavior};
+use steadfast_api::v1::workflow::{VersioningOverride, WorkflowExecutionOptions};
 use steadfast_api::v1::workflowservice::{
     UpdateActivityOptionsRequest, UpdateWorkflowExecutionOptionsRequest,
     update_activity_options_request::Activity,
@@ -96,10 +96,16 @@ fn priority(line: &mut Line) -> Result<Option<Priority>, String> {
 }
 
 fn options(line: &mut Line) -> Result<UpdateWorkflowExecutionOptionsRequest, String> {
-    let versioning_override = line.flag("auto-upgrade").then(|| VersioningOverride {
-        r#override: Some(Override::AutoUpgrade(true)),
-        ..VersioningOverride::default()
-    });
+    let mut versioning = line.flag("auto-upgrade").then_some(Override::AutoUpgrade(true));
+    if line.flag("pinned") {
+        let build = line.field("build");
+        versioning = Some(Override::Pinned(PinnedOverride {
+            behavior: PinnedOverrideBehavior::Pinned as i32,
+            version: build.map(|build_id| WorkerDeploymentVersion { build_id, deployment_name: "d".into() }),
+        }));
+    }
+    let versioning_override =
+        versioning.map(|one| VersioningOverride { r#override: Some(one), ..VersioningOverride::default() });
     Ok(UpdateWorkflowExecutionOptionsRequest {
         update_mask: mask(line),
         workflow_execution_options: Some(WorkflowExecutionOptions {

@@ -1,6 +1,6 @@
 //! UpsertWorkflowSearchAttributes and ModifyWorkflowProperties.
 
-use super::{Completion, Done, Trouble};
+use super::{Completion, Done, Trouble, check_size};
 use crate::env::Env;
 use crate::workflow::events::Attributes;
 use crate::workflow::rows::AttributesRow;
@@ -64,11 +64,12 @@ pub fn modify_properties(
     let Some(upserted) = attributes.upserted_memo.as_ref().filter(|memo| !memo.fields.is_empty()) else {
         return Err(Trouble::fail(cause, "UpsertedMemo is not set on ModifyWorkflowPropertiesCommand."));
     };
+    check_size(cause, "ModifyWorkflowPropertiesCommandAttributes", upserted.encoded_len(), env)?;
     let mut row: AttributesRow = (*step.run.attributes).clone();
     let memo = row.memo.get_or_insert_with(Memo::default);
     merge(&mut memo.fields, &upserted.fields);
     if memo.encoded_len() > env.limits.memo_bytes {
-        let message = "ModifyWorkflowPropertiesCommandAttributes exceeds size limit.".into();
+        let message = "ModifyWorkflowPropertiesCommandAttributes. Memo exceeds size limit.".into();
         return Err(Trouble::Terminate { cause, message });
     }
     step.write_full(

@@ -1,7 +1,7 @@
 //! StartChildWorkflowExecution.
 
 use super::target::{Target, check_pending};
-use super::{Completion, Done, Trouble, capped, check_fits, check_payloads, check_size};
+use super::{Completion, Done, Trouble, capped, check_fits, check_memo, check_payloads};
 use crate::cron;
 use crate::duration;
 use crate::env::Env;
@@ -129,7 +129,7 @@ fn checked(
     let field = |field: &str| format!("StartChildWorkflowExecutionCommandAttributes.{field}");
     check_payloads(CAUSE, &field("Input"), attributes.input.as_ref(), env)?;
     let memo = attributes.memo.as_ref().map_or(0, |memo| memo.encoded_len());
-    check_size(CAUSE, &field("Memo"), memo, env)?;
+    check_memo(CAUSE, &field("Memo"), memo, env)?;
     let policy = match ParentClosePolicy::try_from(attributes.parent_close_policy).unwrap_or_default() {
         ParentClosePolicy::Unspecified => ParentClosePolicy::Terminate,
         policy => policy,

@@ -1,7 +1,7 @@
 //! ContinueAsNewWorkflowExecution.
 
 use super::close::nothing_unseen;
-use super::{Completion, Done, Trouble, capped, check_fits, check_payloads, check_size, nanos};
+use super::{Completion, Done, Trouble, capped, check_fits, check_memo, check_payloads, nanos};
 use crate::cron;
 use crate::duration;
 use crate::env::Env;
@@ -98,7 +98,7 @@ fn checked(
     let what = |field: &str| format!("ContinueAsNewWorkflowExecutionCommandAttributes.{field}");
     check_payloads(CAUSE, &what("Input"), attributes.input.as_ref(), env)?;
     let memo = attributes.memo.as_ref().map_or(0, |memo| memo.encoded_len());
-    check_size(CAUSE, &what("Memo"), memo, env)?;
+    check_memo(CAUSE, &what(" Memo"), memo, env)?;
     let run_timeout = if run_timeout == 0 { start.run_timeout } else { run_timeout };
     let run_timeout = capped(run_timeout, start.execution_timeout);
     let task_timeout = if task_timeout == 0 { start.task_timeout } else { task_timeout };

@@ -200,6 +200,14 @@ pub fn check_size(cause: Cause, what: &str, size: usize, env: &Env<'_>) -> Done 
     Err(Trouble::Terminate { cause, message: format!("{what} exceeds size limit.") })
 }
 
+/// The memo of a run that is to be.
+pub fn check_memo(cause: Cause, what: &str, size: usize, env: &Env<'_>) -> Done {
+    if size <= env.limits.memo_bytes {
+        return check_size(cause, what, size, env);
+    }
+    Err(Trouble::Terminate { cause, message: format!("{what} exceeds size limit.") })
+}
+
 pub fn check_payloads(cause: Cause, what: &str, payloads: Option<&Payloads>, env: &Env<'_>) -> Done {
     check_size(cause, what, payloads.map_or(0, |payloads| payloads.encoded_len()), env)
 }

@@ -2,12 +2,13 @@
 //! refusal with the reference's text; the order in which a request's fields are checked is in `from_proto`.
 
 use crate::callbacks::address;
-use crate::limits::NAMESPACE_BYTES;
+use crate::limits::{BUILD_ID_BYTES, NAMESPACE_BYTES};
 use prost::Message;
 use prost_types::Duration;
 use std::collections::HashSet;
 use steadfast_api::v1::common::{
-    Callback, Header, Link, Memo, Payloads, Priority, RetryPolicy, WorkflowExecution,
+    Callback, Header, Link, Memo, Payloads, Priority, RetryPolicy, WorkerVersionCapabilities,
+    WorkflowExecution,
 };
 use steadfast_api::v1::common::{callback, link};
 use steadfast_api::v1::deployment::WorkerDeploymentOptions;
@@ -23,6 +24,7 @@ use uuid::Uuid;
 
 /// Names that begin so are the server's own: partitions, in the reference.
 pub const RESERVED_QUEUE: &str = "/_sys/";
+
 pub fn identity(identity: &str, limits: &Limits) -> Result<(), Reject> {
     at_most(identity, limits.id_bytes, "Identity length exceeds limit.")
 }
@@ -156,6 +158,13 @@ pub fn deployment(options: Option<&WorkerDeploymentOptions>) -> Result<(), Rejec
         return Err(Reject::invalid("Deployment name and build id must be set together."));
     }
     Ok(())
+}
+
+/// The build id of a worker that tells it in the older way.
+pub fn worker_version(version: Option<&WorkerVersionCapabilities>) -> Result<(), Reject> {
+    let build_id = version.map_or("", |version| &version.build_id);
+    let why = "Build ID exceeds configured limit.workerBuildIdSize, use a shorter build ID.";
+    at_most(build_id, BUILD_ID_BYTES, why)
 }
 
 pub fn priority(priority: Option<&Priority>, limits: &Limits) -> Result<(), Reject> {

@@ -75,7 +75,7 @@ fn change(step: &mut Step, new: &ActivityOptions, paths: &[String], env: &Env<'_
             .map_err(|why| Reject::invalid(format!("invalid StartDelay: {why}")))?;
     }
     let mut row = step.run.activity().clone();
-    let merged = merged(&row, new, paths);
+    let merged = merged(&row, new, paths)?;
     let set = |value: &Option<prost_types::Duration>| duration::known(value.as_ref()) > 0;
     if !set(&merged.schedule_to_close_timeout) && !set(&merged.start_to_close_timeout) {
         return Err(Reject::invalid(format!(

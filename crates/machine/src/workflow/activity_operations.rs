@@ -88,14 +88,13 @@ pub fn unpause(
         if reset_attempts {
             row.attempt = 1;
         }
-        if row.started_time != 0 {
-            row.reset_heartbeat |= reset_heartbeat;
-            step.put_activity(row);
-            continue;
-        }
         if reset_heartbeat {
             row.heartbeat_details = None;
             row.last_heartbeat_time = 0;
+        }
+        if row.started_time != 0 {
+            step.put_activity(row);
+            continue;
         }
         let time = soon(step, jitter, env);
         activity::schedule_at(step, row, time, env);
@@ -104,7 +103,8 @@ pub fn unpause(
 }
 
 /// Counts attempts from one again. What runs counts as the first attempt from here on: if it is a later one by its
-/// token, nobody hears it any more when it ends; if it fails, the second attempt follows as the policy says.
+/// token, nobody hears it any more when it ends; if it fails, the second attempt follows as the policy says. A pause that
+/// it was asked for stays.
 pub fn reset(
     step: &mut Step,
     selector: &ActivitySelector,
@@ -119,16 +119,18 @@ pub fn reset(
         if restore_original_options {
             restore(step, &mut row, env)?;
         }
-        if !keep_paused {
-            row.pause = None;
-        }
         if row.started_time != 0 {
             row.reset = true;
             row.reset_heartbeat |= reset_heartbeat;
             step.put_activity(row);
             continue;
         }
-        row.last_failure = None;
+        if !keep_paused {
+            row.pause = None;
+        }
+        if row.pause.is_none() {
+            row.last_failure = None;
+        }
         if reset_heartbeat {
             row.heartbeat_details = None;
             row.last_heartbeat_time = 0;
@@ -174,6 +176,7 @@ pub fn update_options(
     };
     let mut last = ActivityOptions::default();
     for mut row in select(&step.run, &selector)? {
+        let policy = row.retry_policy.clone();
         match mask {
             None => restore(step, &mut row, env)?,
             Some((options, paths)) => change(&mut row, options, paths, env)?,
@@ -181,6 +184,11 @@ pub fn update_options(
         last = row.options();
         if row.queued.is_some() {
             activity::redispatch(step, row, env);
+        } else if row.retry_policy != policy && row.is_backing_off(step.now(env)) {
+            let wait = row.retry_policy.as_ref().map_or(0, |policy| retry::backoff(policy, row.attempt - 1));
+            row.current_interval = wait;
+            let time = Time(row.last_attempt_end).plus(wait);
+            activity::schedule_at(step, row, time, env);
         } else {
             step.put_activity(row);
         }
@@ -211,16 +219,27 @@ fn change(
     paths: &[String],
     env: &Env<'_>,
 ) -> Result<(), Reject> {
-    adopt(row, merged(row, new, paths), env)
+    adopt(row, merged(row, new, paths)?, env)
 }
 
 /// The options in force, with those that the paths name taken from the new ones.
-pub fn merged(row: &ActivityRow, new: &ActivityOptions, paths: &[String]) -> ActivityOptions {
+pub fn merged(row: &ActivityRow, new: &ActivityOptions, paths: &[String]) -> Result<ActivityOptions, Reject> {
     let mut merged = row.options();
     for path in paths {
-        merge(&mut merged, new, &snake(path));
+        let path = snake(path);
+        // Of what is not there no part can be taken.
+        let missing = match path.split_once('.').map(|(whole, _)| whole) {
+            Some("task_queue") if new.task_queue.is_none() => "TaskQueue",
+            Some("retry_policy") if new.retry_policy.is_none() => "RetryPolicy",
+            Some("priority") if new.priority.is_none() => "Priority",
+            _ => {
+                merge(&mut merged, new, &path);
+                continue;
+            }
+        };
+        return Err(Reject::invalid(format!("{missing} is not provided")));
     }
-    merged
+    Ok(merged)
 }
 
 /// Makes these the options of the activity, if they are sound.
@@ -296,6 +315,14 @@ pub fn snake(path: &str) -> String {
 }
 
 impl ActivityRow {
+    /// Whether it waits for its next attempt, which is not due yet.
+    pub fn is_backing_off(&self, now: Time) -> bool {
+        self.started_time == 0
+            && self.attempt > 1
+            && self.last_attempt_end != 0
+            && now < Time(self.scheduled_time)
+    }
+
     /// The options as they are in force.
     pub fn options(&self) -> ActivityOptions {
         ActivityOptions {

@@ -287,7 +287,12 @@ fn selected(
     }
     let selector = selector
         .ok_or_else(|| Reject::invalid("Either Activity.Id or Activity.Type should be set on request."))?;
-    Ok((execution.workflow_id, check::run_id(&execution.run_id)?, selector))
+    Ok((execution.workflow_id, operated_run(&execution.run_id)?, selector))
+}
+
+/// Operators of activities are told of a bad run id in other words.
+fn operated_run(id: &str) -> Result<Option<Uuid>, Reject> {
+    check::run_id(id).map_err(|_| Reject::invalid("RunId is not valid UUID."))
 }
 
 pub fn update_activity_options(
@@ -303,7 +308,7 @@ pub fn update_activity_options(
     }
     let priority = request.activity_options.as_ref().and_then(|options| options.priority.as_ref());
     check::priority(priority, context.limits)?;
-    let run = check::run_id(&execution.run_id)?;
+    let run = operated_run(&execution.run_id)?;
     let what = What::UpdateActivityOptions(Box::new(request));
     Ok((execution.workflow_id, Input { run, first_run: None, what }))
 }

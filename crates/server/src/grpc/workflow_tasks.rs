@@ -24,6 +24,7 @@ pub async fn poll_workflow_task_queue(
     let until = call.poll_until()?;
     check::identity(&request.identity, &frontend.limits)?;
     check::deployment(request.deployment_options.as_ref())?;
+    check::worker_version(request.worker_version_capabilities.as_ref())?;
     let queue = check::polled_queue(request.task_queue.as_ref(), &frontend.limits)?;
     let sticky = queue.kind == TaskQueueKind::Sticky as i32;
     if sticky && queue.normal_name.is_empty() && request.deployment_options.is_some() {

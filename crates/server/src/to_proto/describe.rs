@@ -208,16 +208,13 @@ fn pending_activity(row: &ActivityRow, now: Time) -> PendingActivityInfo {
         (_, false, true) => PendingActivityState::Paused,
         (_, false, false) => PendingActivityState::Scheduled,
     };
-    let backing_off = state == PendingActivityState::Scheduled && now < Time(row.scheduled_time);
+    let waits = matches!(state, PendingActivityState::Scheduled | PendingActivityState::Paused);
+    let backing_off = waits && now < Time(row.scheduled_time);
     let current_retry_interval = match (&row.retry_policy, backing_off) {
         (_, true) if row.last_attempt_end == 0 => None,
         (_, true) => duration::if_set(row.scheduled_time - row.last_attempt_end),
         // One that could be taken shows what it would wait if it were now that it failed.
-        (Some(policy), false)
-            if matches!(state, PendingActivityState::Scheduled | PendingActivityState::Paused) =>
-        {
-            duration::if_set(retry::backoff(policy, row.attempt))
-        }
+        (Some(policy), false) if waits => duration::if_set(retry::backoff(policy, row.attempt)),
         _ => None,
     };
     let expires = activity_timeouts(row)

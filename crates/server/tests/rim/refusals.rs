@@ -1,6 +1,7 @@
 //! What is refused in the reference's words, as programs look for them.
 
 use crate::world::*;
+use steadfast_api::v1::common::WorkerVersionCapabilities;
 use steadfast_api::v1::workflowservice::*;
 use tonic::{Code, Status};
 
@@ -116,4 +117,29 @@ async fn requests_about_standalone_activities_are_refused() {
     };
     let message = "invalid transition from Terminated";
     check(world.client.request_cancel_activity_execution(cancel).await, Code::FailedPrecondition, message);
+}
+
+#[tokio::test]
+async fn operators_of_activities_and_workers_are_told_what_is_wrong() {
+    let mut world = World::new().await;
+    let mut execution = execution("w");
+    execution.run_id = "no id".into();
+    let pause = PauseActivityRequest {
+        namespace: NAMESPACE.into(),
+        execution: Some(execution),
+        activity: Some(pause_activity_request::Activity::Id("a".into())),
+        ..Default::default()
+    };
+    check(world.client.pause_activity(pause).await, Code::InvalidArgument, "RunId is not valid UUID.");
+    let poll = PollActivityTaskQueueRequest {
+        namespace: NAMESPACE.into(),
+        task_queue: Some(queue(QUEUE)),
+        worker_version_capabilities: Some(WorkerVersionCapabilities {
+            build_id: "b".repeat(256),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let message = "Build ID exceeds configured limit.workerBuildIdSize, use a shorter build ID.";
+    check(world.client.poll_activity_task_queue(patient(poll)).await, Code::InvalidArgument, message);
 }

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use steadfast_api::v1::history::HistoryEvent;
 use steadfast_machine::workflow::reply::StartedWorkflowTask;
+use steadfast_machine::workflow::rows::WorkflowTaskRow;
 use steadfast_machine::workflow::state::Run;
 use steadfast_machine::workflow::synthetic_events;
 use steadfast_machine::{AnyRun, Batch, EntityKey, Reject, standalone_activity};
@@ -68,9 +69,14 @@ struct HistoryView {
 impl HistoryView {
     /// Of a page forward, if it is one: its first event and the most batches.
     fn of((run, tail): (&Run, &Tail), forward: Option<(i64, usize)>) -> HistoryView {
-        let task = run.core.task.as_ref().filter(|task| task.transient);
-        let transient =
-            task.map(|task| synthetic_events(&run.start.task_queue, run.core.sticky.as_ref(), task));
+        // Once an event came before it, a task that is not in the history yet will be written behind that.
+        let next = run.core.next_event_id;
+        let task = run.core.task.as_ref().filter(|task| task.transient && task.scheduled_event_id == next);
+        let transient = task.map(|task| {
+            // Whose it is, is known when it is written.
+            let task = WorkflowTaskRow { identity: String::new(), ..task.clone() };
+            synthetic_events(&run.start.task_queue, run.core.sticky.as_ref(), &task)
+        });
         HistoryView {
             run: run.id,
             open: run.is_open(),

@@ -10,7 +10,7 @@ use std::sync::{Arc, RwLock};
 use steadfast_api::temporal::api::rules::v1::WorkflowRule;
 use steadfast_api::v1::common::SearchAttributes;
 use steadfast_machine::duration::DAY;
-use steadfast_machine::{Namespace, PausingRule, Reject, RuledActivity, Time};
+use steadfast_machine::{BadAttributes, Namespace, PausingRule, Reject, RuledActivity, Time};
 use steadfast_query::{Attribute, AttributeType, Schema, values};
 use steadfast_storage::{NamespaceRecord, Store, StoreError};
 use uuid::Uuid;
@@ -70,20 +70,25 @@ impl Namespace for NamespaceState {
         self.retention
     }
 
-    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String> {
+    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), BadAttributes> {
         let fields = &attributes.indexed_fields;
         let sizes = fields.iter().map(|(name, payload)| (name.as_str(), payload.data.len()));
-        values::check_sizes(sizes, attributes.encoded_len()).map_err(|error| error.to_string())?;
+        values::check_sizes(sizes, attributes.encoded_len())
+            .map_err(|error| BadAttributes::TooLarge(error.to_string()))?;
         for (name, payload) in fields {
             let predefined = steadfast_query::attribute::find_predefined(name);
             // Those that only the server sets are in merged sets, and were checked when they were set.
             let attribute_type = match predefined {
                 Some(predefined) if !predefined.user_may_set => predefined.attribute_type,
-                _ => values::settable_type(name, self, &self.name).map_err(|error| error.to_string())?,
+                _ => values::settable_type(name, self, &self.name).map_err(|error| {
+                    let known = Attribute::built_in(name).is_some() || self.custom(name).is_some();
+                    let kind = if known { BadAttributes::Invalid } else { BadAttributes::Unknown };
+                    kind(error.to_string())
+                })?,
             };
             let encoding = payload.metadata.get("encoding").map(|bytes| bytes.as_ref()).unwrap_or_default();
             values::decode(name, attribute_type, encoding, &payload.data)
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| BadAttributes::Invalid(error.to_string()))?;
         }
         Ok(())
     }
@@ -167,7 +172,7 @@ impl Namespace for Among<'_> {
         self.own.retention
     }
 
-    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String> {
+    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), BadAttributes> {
         self.own.check_search_attributes(attributes)
     }
 

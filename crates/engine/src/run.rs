@@ -369,8 +369,7 @@ impl Engine {
         input: &AnyInput,
     ) -> Result<(Result<Reply, Reject>, Vec<Task>), Failure> {
         let namespace = self.inner.namespaces.by_id(key.namespace);
-        let namespace = namespace
-            .ok_or_else(|| Reject::NamespaceNotFound(format!("Namespace {} is not found.", key.namespace)))?;
+        let namespace = namespace.ok_or_else(|| Reject::NamespaceNotFound(key.namespace.to_string()))?;
         let runs = AnyRuns {
             current: transaction.current(entity),
             named: match input.run() {

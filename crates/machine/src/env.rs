@@ -54,13 +54,33 @@ pub trait Namespace: Send + Sync {
     /// Nanoseconds for which closed runs are kept.
     fn retention(&self) -> i64;
     /// Checks names, types and sizes; the text of the error is the caller's.
-    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String>;
+    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), BadAttributes>;
     /// The attributes with the type of each in its payload's metadata, which is how events and lists show them.
     fn with_types(&self, attributes: SearchAttributes) -> SearchAttributes {
         attributes
     }
     /// The workflow rule that pauses this activity, if one does.
     fn pausing_rule(&self, activity: &RuledActivity<'_>, now: Time) -> Option<PausingRule>;
+}
+
+/// Why search attributes cannot be had; what commands make of it differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadAttributes {
+    /// The namespace has none of this name.
+    Unknown(String),
+    /// A name that only the server sets, or a value of another type.
+    Invalid(String),
+    TooLarge(String),
+}
+
+impl BadAttributes {
+    pub fn into_text(self) -> String {
+        match self {
+            BadAttributes::Unknown(text) | BadAttributes::Invalid(text) | BadAttributes::TooLarge(text) => {
+                text
+            }
+        }
+    }
 }
 
 /// What a workflow rule may ask about an activity and its workflow.

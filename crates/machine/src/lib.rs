@@ -21,7 +21,7 @@ pub mod workflow;
 
 pub use any::{AnyInput, AnyRun, AnyRuns};
 pub use decision::{Answer, Batch, Decision, Message, Reply, RunChange, Task};
-pub use env::{Env, Ids, Namespace, PausingRule, RuledActivity};
+pub use env::{BadAttributes, Env, Ids, Namespace, PausingRule, RuledActivity};
 pub use key::{CallerId, EntityKey, Kind, QueueKey, QueueType, RowKey, RowTable, RunKey, TaskKey, Time};
 pub use limits::Limits;
 pub use reject::Reject;

@@ -282,7 +282,10 @@ fn search_attributes(
     context: &Context<'_>,
 ) -> Result<Option<SearchAttributes>, Reject> {
     if let Some(attributes) = &attributes {
-        context.namespace.check_search_attributes(attributes).map_err(Reject::InvalidArgument)?;
+        context
+            .namespace
+            .check_search_attributes(attributes)
+            .map_err(|bad| Reject::InvalidArgument(bad.into_text()))?;
     }
     let attributes = attributes.filter(|attributes| !attributes.indexed_fields.is_empty());
     Ok(attributes.map(|attributes| context.namespace.with_types(attributes)))

@@ -43,6 +43,12 @@ pub fn apply(
     {
         return Ok(Decision::reply(started(run.start.first_run_id.clone())));
     }
+    let reuse = Reuse::try_from(initiated.workflow_id_reuse_policy).unwrap_or(Reuse::AllowDuplicate);
+    // The old way to ask for it, and for a child the only one.
+    let conflict = match reuse {
+        Reuse::TerminateIfRunning => Conflict::TerminateExisting,
+        _ => Conflict::Fail,
+    };
     let name = |t: Option<&str>| t.unwrap_or_default().to_owned();
     let start = Start {
         workflow_id: entity.id.to_string(),
@@ -54,8 +60,8 @@ pub fn apply(
         run_timeout: duration::known(initiated.workflow_run_timeout.as_ref()),
         task_timeout: duration::known(initiated.workflow_task_timeout.as_ref()),
         request_id: message.request_id.clone(),
-        reuse: Reuse::try_from(initiated.workflow_id_reuse_policy).unwrap_or(Reuse::AllowDuplicate),
-        conflict: Conflict::Fail,
+        reuse,
+        conflict,
         retry_policy: initiated.retry_policy.clone(),
         cron: initiated.cron_schedule.clone(),
         memo: initiated.memo.clone(),
@@ -74,13 +80,17 @@ pub fn apply(
         ..Start::default()
     };
     match start::settle(entity, current, &start, env) {
-        Ok(Settled::New) => {
+        Ok(settled @ (Settled::New | Settled::Replace(_))) => {
             let step = start::begin(entity, &start, current.map(|run| run.id), env);
-            let reply = started(step.key.run.to_string());
-            Ok(step.finish(Ok(reply)))
+            let new_run = step.key.run;
+            let replaced = match settled {
+                Settled::Replace(old) => Some(start::terminate(entity, old, new_run, env)),
+                _ => None,
+            };
+            Ok(start::combine(replaced, step).finish(Ok(started(new_run.to_string()))))
         }
         Ok(Settled::Existing(known)) => Ok(Decision::reply(started(known.run_id.to_string()))),
-        Ok(Settled::Replace(_) | Settled::Attach(_)) | Err(Reject::AlreadyStarted { .. }) => {
+        Ok(Settled::Attach(_)) | Err(Reject::AlreadyStarted { .. }) => {
             let content = ChildStarted {
                 initiated_event_id: parent.initiated_event_id,
                 run_id: String::new(),

@@ -200,6 +200,7 @@ fn refuse(
     *step = before;
     let reject = Reject::invalid(trouble.text());
     match trouble {
+        Trouble::Refuse(reject) => return reject,
         Trouble::Terminate { .. } => {
             let reason = trouble.text();
             update::abort_sent(step);

@@ -20,13 +20,16 @@ pub const REPORTED_PROBLEMS: &str = "TemporalReportedProblems";
 
 /// What an SDK reports.
 pub fn apply(step: &mut Step, failed: &FailWorkflowTask, env: &mut Env<'_>) -> Result<Reply, Reject> {
+    if !step.run.is_open() {
+        return Err(Reject::closed());
+    }
     completion::check_token(step, &failed.token)?;
     let failure = failed
         .failure
         .clone()
         .map(|failure| failure::limited(failure, env.limits.blob_bytes, env.limits.failure_bytes_kept));
     if failed.cause == Cause::GrpcMessageTooLarge {
-        fail(step, Cause::ForceCloseCommand, failure, &failed.identity, &failed.binary_checksum, env);
+        fail(step, Cause::ForceCloseCommand, None, "history-service", "", env);
         close::terminate(step, "GrpcMessageTooLarge", None, "history-service", Vec::new(), env);
         return Ok(Reply::Done);
     }
@@ -61,7 +64,7 @@ pub fn fail(
         step.drop_all_buffered();
     }
     count_attempt(step, &row);
-    if step.flush() || cause == Cause::ResetWorkflow {
+    if step.flush() || matches!(cause, Cause::ResetWorkflow | Cause::FailoverCloseCommand) {
         step.run.core.next_attempt = 1;
     }
     if matches!(cause, Cause::ResetWorkflow | Cause::ForceCloseCommand) {

@@ -242,6 +242,7 @@ fn attributes(line: &mut Line, resolve: Resolve<'_>) -> Result<(CommandType, Att
                         "" => WorkflowIdReusePolicy::Unspecified,
                         "reject" => WorkflowIdReusePolicy::RejectDuplicate,
                         "failed-only" => WorkflowIdReusePolicy::AllowDuplicateFailedOnly,
+                        "terminate" => WorkflowIdReusePolicy::TerminateIfRunning,
                         other => return Err(format!("no reuse policy: {other}")),
                     } as i32,
                     retry_policy: line.retry()?,

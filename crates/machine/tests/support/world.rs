@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use steadfast_api::v1::common::SearchAttributes;
 use steadfast_api::v1::history::{History, HistoryEvent};
-use steadfast_machine::env::Fetched;
+use steadfast_machine::env::{BadAttributes, Fetched};
 use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::message::{Body, Delivered, Envelope};
 use steadfast_machine::workflow::reply::{StartedWorkflowTask, WorkflowReply};
@@ -75,15 +75,28 @@ impl Namespace for Fixed<'_> {
         NAMESPACES[self.0].0
     }
 
+    fn find(&self, name: &str) -> Option<Uuid> {
+        NAMESPACES.iter().find(|(known, _)| *known == name).map(|(_, id)| *id)
+    }
+
     fn retention(&self) -> i64 {
         steadfast_machine::duration::DAY
     }
 
-    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), String> {
-        match attributes.indexed_fields.keys().find(|name| name.starts_with("Unknown")) {
-            Some(name) => Err(format!("search attribute {name} is not defined")),
-            None => Ok(()),
+    fn check_search_attributes(&self, attributes: &SearchAttributes) -> Result<(), BadAttributes> {
+        for name in attributes.indexed_fields.keys() {
+            if name.starts_with("Unknown") {
+                return Err(BadAttributes::Unknown(format!("search attribute {name} is not defined")));
+            }
+            if name.starts_with("System") {
+                let text = format!("{name} attribute can't be set in SearchAttributes");
+                return Err(BadAttributes::Invalid(text));
+            }
+            if name.starts_with("Large") {
+                return Err(BadAttributes::TooLarge(format!("search attribute {name} is too large")));
+            }
         }
+        Ok(())
     }
 
     fn pausing_rule(&self, activity: &RuledActivity<'_>, _: Time) -> Option<PausingRule> {

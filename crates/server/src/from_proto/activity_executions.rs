@@ -51,7 +51,10 @@ pub fn start_activity(
     let request_id = Some(request.request_id).filter(|id| !id.is_empty()).unwrap_or_else(context.fresh_id);
     check::request_id(&request_id, limits)?;
     if let Some(attributes) = &request.search_attributes {
-        context.namespace.check_search_attributes(attributes).map_err(Reject::InvalidArgument)?;
+        context
+            .namespace
+            .check_search_attributes(attributes)
+            .map_err(|bad| Reject::InvalidArgument(bad.into_text()))?;
     }
     let start = Start {
         activity_type,

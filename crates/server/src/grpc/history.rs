@@ -72,9 +72,13 @@ pub async fn get_workflow_execution_history(
     if request.wait_new_event && !place.first_page && page.end && page.open && page.encoded.is_empty() {
         let _waiting = frontend.long_call(namespace.id, &call)?;
         let until = call.wait_until(LONGEST_WAIT, TAIL);
-        let wait = frontend.engine.wait_history(place.key.clone(), page.run, place.event - 1, false, until);
+        let wait = frontend.engine.wait_history(place.key.clone(), page.run, place.event, false, until);
         frontend.unless_stopping(wait).await.transpose()?;
         page = frontend.engine.history(place.key, Some(page.run), place.event, size, false).await?;
+        if page.encoded.is_empty() {
+            // Events that are not in the history yet are no news.
+            page.transient.clear();
+        }
     }
     Ok(forward(frontend, &call, page, place.until, request.wait_new_event))
 }

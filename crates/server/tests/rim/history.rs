@@ -1,6 +1,7 @@
 //! Histories: pages, long polls, the close event, newest first.
 
 use crate::world::*;
+use std::time::Duration;
 use steadfast_api::v1::common::WorkflowExecution;
 use steadfast_api::v1::enums::{EventType, HistoryEventFilterType};
 use steadfast_api::v1::workflowservice::*;
@@ -63,7 +64,9 @@ async fn a_long_poll_ends_with_the_next_event_and_tells_when_there_is_no_more() 
     let next =
         GetWorkflowExecutionHistoryRequest { next_page_token: first.next_page_token, ..waiting.clone() };
     let mut caller = world.client.clone();
-    let polled = tokio::spawn(async move { caller.get_workflow_execution_history(patient(next)).await });
+    let mut polled = tokio::spawn(async move { caller.get_workflow_execution_history(patient(next)).await });
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut polled).await;
+    assert!(early.is_err(), "nothing new is there, and it was answered: {early:?}");
     world.signal("a", "wake").await.unwrap();
     let second = polled.await.unwrap().unwrap().into_inner();
     assert_eq!(types(&events(second.history)), [EventType::WorkflowExecutionSignaled]);

@@ -1,6 +1,6 @@
 //! UpsertWorkflowSearchAttributes and ModifyWorkflowProperties.
 
-use super::{Completion, Done, Trouble, check_size};
+use super::{Completion, Done, Trouble, check_attributes, check_size};
 use crate::env::Env;
 use crate::workflow::events::Attributes;
 use crate::workflow::rows::AttributesRow;
@@ -24,15 +24,14 @@ pub fn upsert(
     env: &mut Env<'_>,
 ) -> Done {
     let cause = Cause::BadSearchAttributes;
-    let Some(upserted) =
-        attributes.search_attributes.as_ref().filter(|attributes| !attributes.indexed_fields.is_empty())
-    else {
-        return Err(Trouble::fail(
-            cause,
-            "SearchAttributes is not set on UpsertWorkflowSearchAttributesCommand.",
-        ));
+    let missing = |what: &str| {
+        Trouble::fail(cause, format!("{what} is not set on UpsertWorkflowSearchAttributesCommand."))
     };
-    env.namespace.check_search_attributes(upserted).map_err(|error| Trouble::fail(cause, error))?;
+    let upserted = attributes.search_attributes.as_ref().ok_or_else(|| missing("SearchAttributes"))?;
+    if upserted.indexed_fields.is_empty() {
+        return Err(missing("IndexedFields"));
+    }
+    check_attributes(cause, upserted, None, env)?;
     let upserted = env.namespace.with_types(upserted.clone());
     step.write_full(
         env,
@@ -48,7 +47,7 @@ pub fn upsert(
     let mut row: AttributesRow = (*step.run.attributes).clone();
     let merged = row.search_attributes.get_or_insert_with(SearchAttributes::default);
     merge(&mut merged.indexed_fields, &upserted.indexed_fields);
-    env.namespace.check_search_attributes(merged).map_err(|error| Trouble::fail(cause, error))?;
+    check_attributes(cause, merged, None, env)?;
     step.put_attributes(row);
     Ok(())
 }
@@ -61,9 +60,12 @@ pub fn modify_properties(
     env: &mut Env<'_>,
 ) -> Done {
     let cause = Cause::BadModifyWorkflowPropertiesAttributes;
-    let Some(upserted) = attributes.upserted_memo.as_ref().filter(|memo| !memo.fields.is_empty()) else {
-        return Err(Trouble::fail(cause, "UpsertedMemo is not set on ModifyWorkflowPropertiesCommand."));
-    };
+    let missing =
+        |what: &str| Trouble::fail(cause, format!("{what} is not set on ModifyWorkflowPropertiesCommand."));
+    let upserted = attributes.upserted_memo.as_ref().ok_or_else(|| missing("UpsertedMemo"))?;
+    if upserted.fields.is_empty() {
+        return Err(missing("UpsertedMemo.Fields"));
+    }
     check_size(cause, "ModifyWorkflowPropertiesCommandAttributes", upserted.encoded_len(), env)?;
     let mut row: AttributesRow = (*step.run.attributes).clone();
     let memo = row.memo.get_or_insert_with(Memo::default);

@@ -1,7 +1,9 @@
 //! StartChildWorkflowExecution.
 
 use super::target::{Target, check_pending};
-use super::{Completion, Done, Trouble, capped, check_fits, check_memo, check_payloads};
+use super::{
+    Completion, Done, Trouble, capped, check_attributes, check_fits, check_memo, check_payloads, queue_text,
+};
 use crate::cron;
 use crate::duration;
 use crate::env::Env;
@@ -44,7 +46,8 @@ pub fn start(
         command.user_metadata.clone(),
         Vec::new(),
     );
-    let request_id = env.ids.uuid().to_string();
+    // The same for every attempt to start it, and known by its form.
+    let request_id = format!("{}:{id}:0", step.key.run);
     let parent = ParentRow {
         namespace: env.namespace.name().to_owned(),
         initiated_event_id: id,
@@ -96,16 +99,22 @@ fn checked(
         return Err(missing("WorkflowType", format!("WorkflowId={id} Namespace={namespace}")));
     }
     let context = format!("WorkflowId={id} WorkflowType={workflow_type} Namespace={namespace}");
-    check_fits(CAUSE, COMMAND, "WorkflowId", id, &context, env)?;
-    check_fits(CAUSE, COMMAND, "WorkflowType", workflow_type, &context, env)?;
+    let after = format!(" WorkflowType={workflow_type} Namespace={namespace}");
+    check_fits(CAUSE, COMMAND, "WorkflowId", id, ("", &after), env)?;
+    let around = (format!("WorkflowId={id} "), format!(" Namespace={namespace}"));
+    check_fits(CAUSE, COMMAND, "WorkflowType", workflow_type, (&around.0, &around.1), env)?;
     let queue = attributes.task_queue.as_ref().map(|queue| queue.name.as_str()).unwrap_or_default();
     let queue = if queue.is_empty() { &step.run.start.task_queue } else { queue };
     let bad = |what: &str, error: String| {
         Trouble::fail(CAUSE, format!("invalid {what} on {COMMAND}: {error}. {context}"))
     };
-    activity::check_queue(queue, env).map_err(|error| bad("TaskQueue", error))?;
+    activity::check_queue(queue, env).map_err(|error| {
+        let queue = queue_text(queue);
+        Trouble::fail(CAUSE, format!("invalid TaskQueue on {COMMAND}: {error}. {context} TaskQueue={queue}"))
+    })?;
     let timeout = |what: &str, value: Option<&prost_types::Duration>| {
-        duration::nanos(value).map_err(|error| bad(what, error.to_owned()))
+        duration::nanos(value)
+            .map_err(|error| Trouble::fail(CAUSE, format!("Invalid {what} on {COMMAND}: {error}. {context}")))
     };
     let execution = timeout("WorkflowExecutionTimeout", attributes.workflow_execution_timeout.as_ref())?;
     let run = timeout("WorkflowRunTimeout", attributes.workflow_run_timeout.as_ref())?;
@@ -120,16 +129,19 @@ fn checked(
     if !attributes.cron_schedule.is_empty() {
         cron::check_cron(&attributes.cron_schedule).map_err(|error| bad("CronSchedule", error))?;
     }
-    activity::check_priority(attributes.priority.as_ref(), env).map_err(|error| bad("Priority", error))?;
+    activity::check_priority(attributes.priority.as_ref(), env)
+        .map_err(|error| Trouble::fail(CAUSE, error))?;
     if let Some(search) = &attributes.search_attributes {
-        env.namespace
-            .check_search_attributes(search)
-            .map_err(|error| Trouble::fail(Cause::BadSearchAttributes, error))?;
+        check_attributes(CAUSE, search, Some(("StartChildWorkflowCommand", &context)), env)?;
     }
-    let field = |field: &str| format!("StartChildWorkflowExecutionCommandAttributes.{field}");
-    check_payloads(CAUSE, &field("Input"), attributes.input.as_ref(), env)?;
+    check_payloads(
+        CAUSE,
+        "StartChildWorkflowExecutionCommandAttributes. Input",
+        attributes.input.as_ref(),
+        env,
+    )?;
     let memo = attributes.memo.as_ref().map_or(0, |memo| memo.encoded_len());
-    check_memo(CAUSE, &field("Memo"), memo, env)?;
+    check_memo(CAUSE, "StartChildWorkflowExecutionCommandAttributes.Memo", memo, env)?;
     let policy = match ParentClosePolicy::try_from(attributes.parent_close_policy).unwrap_or_default() {
         ParentClosePolicy::Unspecified => ParentClosePolicy::Terminate,
         policy => policy,
@@ -163,7 +175,9 @@ fn checked(
         search_attributes: attributes
             .search_attributes
             .clone()
-            .map(|search| env.namespace.with_types(search)),
+            .map(super::without_nulls)
+            .map(|search| env.namespace.with_types(search))
+            .filter(|search| !search.indexed_fields.is_empty()),
         inherit_build_id: attributes.inherit_build_id,
         priority: attributes.priority.clone(),
         ..StartChildWorkflowExecutionInitiatedEventAttributes::default()

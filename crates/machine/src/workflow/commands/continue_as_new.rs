@@ -1,10 +1,13 @@
 //! ContinueAsNewWorkflowExecution.
 
 use super::close::nothing_unseen;
-use super::{Completion, Done, Trouble, capped, check_fits, check_memo, check_payloads, nanos};
+use super::{
+    Completion, Done, Trouble, capped, check_attributes, check_fits, check_memo, check_payloads, queue_text,
+};
 use crate::cron;
 use crate::duration;
 use crate::env::Env;
+use crate::workflow::activity;
 use crate::workflow::chain::{self, Continuation};
 use crate::workflow::step::Step;
 use crate::workflow::{close, retry};
@@ -74,15 +77,21 @@ fn checked(
     };
     let workflow_type = or(attributes.workflow_type.as_ref().map(|t| &t.name), &start.workflow_type);
     let task_queue = or(attributes.task_queue.as_ref().map(|queue| &queue.name), &start.task_queue);
-    let context = format!("WorkflowType={workflow_type} TaskQueue={task_queue}");
-    check_fits(CAUSE, COMMAND, "WorkflowType", &workflow_type, &context, env)?;
-    check_fits(CAUSE, COMMAND, "TaskQueue", &task_queue, &context, env)?;
+    let context = format!("WorkflowType={workflow_type} TaskQueue={}", queue_text(&task_queue));
+    check_fits(CAUSE, COMMAND, "WorkflowType", &workflow_type, ("", ""), env)?;
+    activity::check_queue(&task_queue, env).map_err(|error| {
+        Trouble::fail(CAUSE, format!("error validating {COMMAND} TaskQueue: {error}. {context}"))
+    })?;
     let bad = |what: &str, error: String| {
         Trouble::fail(CAUSE, format!("invalid {what} on {COMMAND}: {error}. {context}"))
     };
-    let run_timeout = nanos(CAUSE, "WorkflowRunTimeout", attributes.workflow_run_timeout.as_ref())?;
-    let task_timeout = nanos(CAUSE, "WorkflowTaskTimeout", attributes.workflow_task_timeout.as_ref())?;
-    let backoff = nanos(CAUSE, "BackoffStartInterval", attributes.backoff_start_interval.as_ref())?;
+    let timeout = |what: &str, value: Option<&prost_types::Duration>| {
+        duration::nanos(value)
+            .map_err(|error| Trouble::fail(CAUSE, format!("Invalid {what} on {COMMAND}: {error}. {context}")))
+    };
+    let run_timeout = timeout("WorkflowRunTimeout", attributes.workflow_run_timeout.as_ref())?;
+    let task_timeout = timeout("WorkflowTaskTimeout", attributes.workflow_task_timeout.as_ref())?;
+    let backoff = timeout("BackoffStartInterval", attributes.backoff_start_interval.as_ref())?;
     let retry_policy = attributes.retry_policy.clone().map(retry::with_defaults);
     if let Some(policy) = &retry_policy {
         retry::check(policy).map_err(|error| bad("WorkflowRetryPolicy", error))?;
@@ -91,14 +100,12 @@ fn checked(
         cron::check_cron(&attributes.cron_schedule).map_err(|error| bad("CronSchedule", error))?;
     }
     if let Some(search) = &attributes.search_attributes {
-        env.namespace
-            .check_search_attributes(search)
-            .map_err(|error| Trouble::fail(Cause::BadSearchAttributes, error))?;
+        check_attributes(CAUSE, search, Some((COMMAND, &context)), env)?;
     }
-    let what = |field: &str| format!("ContinueAsNewWorkflowExecutionCommandAttributes.{field}");
+    let what = |field: &str| format!("ContinueAsNewWorkflowExecutionCommandAttributes. {field}");
     check_payloads(CAUSE, &what("Input"), attributes.input.as_ref(), env)?;
     let memo = attributes.memo.as_ref().map_or(0, |memo| memo.encoded_len());
-    check_memo(CAUSE, &what(" Memo"), memo, env)?;
+    check_memo(CAUSE, &what("Memo"), memo, env)?;
     let run_timeout = if run_timeout == 0 { start.run_timeout } else { run_timeout };
     let run_timeout = capped(run_timeout, start.execution_timeout);
     let task_timeout = if task_timeout == 0 { start.task_timeout } else { task_timeout };

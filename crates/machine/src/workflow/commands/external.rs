@@ -1,7 +1,7 @@
 //! SignalExternalWorkflowExecution and RequestCancelExternalWorkflowExecution.
 
 use super::target::{Target, check_pending, check_run_id};
-use super::{Completion, Done, Trouble, check_fits, check_payloads};
+use super::{Completion, Done, Trouble, check_fits, check_nul, check_payloads};
 use crate::env::Env;
 use crate::workflow::events::Attributes;
 use crate::workflow::message::{CancelExternal, Content, SignalExternal};
@@ -35,7 +35,7 @@ pub fn signal(
         Trouble::fail(CAUSE, format!("{what} is not set on {COMMAND}. {context}"))
     };
     if attributes.execution.is_none() {
-        return Err(missing("Execution", format!("Namespace={namespace} SignalName={name}")));
+        return Err(Trouble::fail(CAUSE, format!("Execution is not set on {COMMAND}.")));
     }
     if workflow_id.is_empty() {
         let context = format!("Namespace={namespace} RunId={run_id} SignalName={name}");
@@ -46,8 +46,9 @@ pub fn signal(
         return Err(missing("SignalName", context));
     }
     let context = format!("WorkflowId={workflow_id} Namespace={namespace} RunId={run_id} SignalName={name}");
-    check_fits(CAUSE, COMMAND, "WorkflowId", workflow_id, &context, env)?;
-    check_fits(CAUSE, COMMAND, "SignalName", name, &context, env)?;
+    let after = format!(" Namespace={namespace} RunId={run_id} SignalName={name}");
+    check_fits(CAUSE, COMMAND, "WorkflowId", workflow_id, ("", &after), env)?;
+    check_nul(CAUSE, name)?;
     check_run_id(CAUSE, COMMAND, run_id, &context)?;
     let input = attributes.input.as_ref();
     check_payloads(CAUSE, "SignalExternalWorkflowExecutionCommandAttributes.Input", input, env)?;
@@ -102,11 +103,12 @@ pub fn cancel(
     let namespace = &attributes.namespace;
     let (workflow_id, run_id) = (&attributes.workflow_id, &attributes.run_id);
     if workflow_id.is_empty() {
-        let context = format!("RunId={run_id} Namespace={namespace}");
+        let context = format!("Namespace={namespace} RunId={run_id}");
         return Err(Trouble::fail(CAUSE, format!("WorkflowId is not set on {COMMAND}. {context}")));
     }
     let context = format!("WorkflowId={workflow_id} RunId={run_id} Namespace={namespace}");
-    check_fits(CAUSE, COMMAND, "WorkflowId", workflow_id, &context, env)?;
+    let after = format!(" RunId={run_id} Namespace={namespace}");
+    check_fits(CAUSE, COMMAND, "WorkflowId", workflow_id, ("", &after), env)?;
     check_run_id(CAUSE, COMMAND, run_id, &context)?;
     if completion.children_started.contains(workflow_id) {
         let text = "Start and RequestCancel for child workflow is not allowed in same workflow task.";

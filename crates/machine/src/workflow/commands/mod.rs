@@ -15,12 +15,12 @@ pub use attributes::{is_null, merge, without_nulls};
 use super::completion::Completion;
 use super::step::Step;
 use super::update;
-use crate::env::Env;
+use crate::env::{BadAttributes, Env};
 use crate::limits::{NUL, has_nul};
 use crate::reject::Reject;
 use prost::Message as _;
 use steadfast_api::v1::command::{Command, command::Attributes};
-use steadfast_api::v1::common::Payloads;
+use steadfast_api::v1::common::{Payloads, SearchAttributes};
 use steadfast_api::v1::enums::{CommandType, WorkflowTaskFailedCause as Cause};
 
 /// Why a completion is refused.
@@ -30,6 +30,8 @@ pub enum Trouble {
     Fail { cause: Cause, message: String },
     /// The run cannot go on: what the command carries is too large.
     Terminate { cause: Cause, message: String },
+    /// The completion cannot be judged: the worker hears of it, and nothing is done.
+    Refuse(Reject),
 }
 
 impl Trouble {
@@ -40,6 +42,7 @@ impl Trouble {
     pub fn cause(&self) -> Cause {
         match self {
             Trouble::Fail { cause, .. } | Trouble::Terminate { cause, .. } => *cause,
+            Trouble::Refuse(_) => Cause::Unspecified,
         }
     }
 
@@ -51,6 +54,7 @@ impl Trouble {
                     message => format!("{cause:?}: {message}"),
                 }
             }
+            Trouble::Refuse(reject) => format!("{reject:?}"),
         }
     }
 }
@@ -235,15 +239,47 @@ pub fn bad_state(action: &str, what: &str, id: impl std::fmt::Display) -> String
     format!("invalid history builder state for action: {action}, {what}: {id}")
 }
 
-/// The same, with the words that the commands about other workflows have; `context` says which one.
-pub fn check_fits(cause: Cause, command: &str, what: &str, text: &str, context: &str, env: &Env<'_>) -> Done {
+/// The same, with the words that the commands about other workflows have; `context` is what they say before and after.
+pub fn check_fits(
+    cause: Cause,
+    command: &str,
+    what: &str,
+    text: &str,
+    context: (&str, &str),
+    env: &Env<'_>,
+) -> Done {
     if text.len() <= env.limits.id_bytes {
         return check_nul(cause, text);
     }
     let (length, limit) = (text.len(), env.limits.id_bytes);
-    let message =
-        format!("{what} on {command} exceeds length limit. {context} Length={length} Limit={limit}");
+    let (before, after) = context;
+    let message = format!(
+        "{what} on {command} exceeds length limit. {before}{what}={text} Length={length} Limit={limit}{after}"
+    );
     Err(Trouble::fail(cause, message))
+}
+
+/// Search attributes that a command sets; `context` says in which command, for those commands that say so.
+pub fn check_attributes(
+    cause: Cause,
+    attributes: &SearchAttributes,
+    context: Option<(&str, &str)>,
+    env: &Env<'_>,
+) -> Done {
+    let Err(bad) = env.namespace.check_search_attributes(attributes) else { return Ok(()) };
+    Err(match (bad, context) {
+        (BadAttributes::TooLarge(message), _) => Trouble::Terminate { cause, message },
+        (BadAttributes::Invalid(text), Some((command, context))) => Trouble::fail(
+            Cause::BadSearchAttributes,
+            format!("invalid SearchAttributes on {command}: {text}. {context}"),
+        ),
+        (bad, _) => Trouble::fail(Cause::BadSearchAttributes, bad.into_text()),
+    })
+}
+
+/// A task queue as the reference's messages show one.
+pub fn queue_text(name: &str) -> String {
+    format!("name:{name:?}  kind:TASK_QUEUE_KIND_NORMAL")
 }
 
 /// The shorter of two timeouts, where 0 means that there is none.
@@ -253,10 +289,4 @@ pub fn capped(timeout: i64, limit: i64) -> i64 {
         (0, limit) => limit,
         (timeout, limit) => timeout.min(limit),
     }
-}
-
-/// A duration of a command in nanoseconds.
-pub fn nanos(cause: Cause, what: &str, duration: Option<&prost_types::Duration>) -> Result<i64, Trouble> {
-    crate::duration::nanos(duration)
-        .map_err(|error| Trouble::fail(cause, format!("A valid {what} is not set on command: {error}.")))
 }

@@ -3,6 +3,7 @@
 use super::{Done, Trouble};
 use crate::env::Env;
 use crate::key::EntityKey;
+use crate::reject::Reject;
 use steadfast_api::v1::enums::WorkflowTaskFailedCause as Cause;
 use uuid::Uuid;
 
@@ -18,13 +19,13 @@ impl Target {
         if namespace.is_empty() || namespace == own {
             return Ok(Target { namespace: own.to_owned(), namespace_id: env.namespace.id() });
         }
+        let Some(namespace_id) = env.namespace.find(namespace) else {
+            return Err(Trouble::Refuse(Reject::NamespaceNotFound(namespace.to_owned())));
+        };
         if !env.limits.cross_namespace_commands {
             return Err(Trouble::fail(cause, "cross namespace commands are not allowed"));
         }
-        match env.namespace.find(namespace) {
-            Some(namespace_id) => Ok(Target { namespace: namespace.to_owned(), namespace_id }),
-            None => Err(Trouble::fail(cause, format!("Namespace {namespace} is not found."))),
-        }
+        Ok(Target { namespace: namespace.to_owned(), namespace_id })
     }
 
     pub fn entity(&self, workflow_id: &str) -> EntityKey {

@@ -48,6 +48,8 @@ pub struct Continuation {
     pub attempt: i32,
     pub last_result: Option<Payloads>,
     pub failure: Option<Failure>,
+    /// Whoever asked to be called when the run closes hears of this one, and not of the next.
+    pub callbacks_end: bool,
 }
 
 /// Makes the next run; the closing event names it. The caller hands it to the step as its successor.
@@ -95,7 +97,7 @@ pub fn next_run(step: &Step, next: Continuation, env: &mut Env<'_>) -> Box<Step>
     }
     // The closing event may be later than the clock says; what follows is not earlier than it.
     core.last_event_time = now.0;
-    let callbacks = callback::of(&step.run);
+    let callbacks = if next.callbacks_end { Vec::new() } else { callback::of(&step.run) };
     let request_id = new.run.start.request_id.clone();
     callback::attach(&mut new, &callbacks, &request_id, now);
     let event = started_event(&new, next, backoff, points);
@@ -279,5 +281,6 @@ fn as_started(step: &Step, initiator: Initiator, backoff: i64, env: &Env<'_>) ->
         attempt: 1,
         last_result: started.last_completion_result,
         failure: None,
+        callbacks_end: initiator == Initiator::CronSchedule,
     }
 }

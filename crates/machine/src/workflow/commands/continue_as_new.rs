@@ -134,5 +134,6 @@ fn checked(
         attempt: if initiator == Initiator::Retry { start.attempt.saturating_add(1) } else { 1 },
         last_result: attributes.last_completion_result.clone(),
         failure: attributes.failure.clone(),
+        callbacks_end: false,
     })
 }

@@ -142,11 +142,13 @@ fn completed(run: &mut Run, id: i64, a: &WorkflowTaskCompletedEventAttributes, t
     core.deployment_name = version.deployment_name;
     core.deployment_build_id = version.build_id;
     let build = Build { build_id: &build_id, binary_checksum: &a.binary_checksum };
-    if let Some(points) = reset_points::with(run, &build, id, time, limits) {
-        if let Some(attributes) = reset_points::naming_builds(run, &points) {
-            run.attributes = Arc::new(attributes);
-        }
+    let points = reset_points::with(run, &build, id, time, limits);
+    let added = points.is_some();
+    if let Some(points) = points {
         run.reset_points = Arc::new(points);
+    }
+    if let Some(attributes) = reset_points::naming_builds(run, &build, added) {
+        run.attributes = Arc::new(attributes);
     }
 }
 

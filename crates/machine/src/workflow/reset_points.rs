@@ -1,5 +1,5 @@
-//! Auto-reset points: the first task that each build of the worker's code completed. The search attribute BuildIds
-//! names the same builds.
+//! Auto-reset points: the first task that each build of the worker's code completed. The search attributes BuildIds and
+//! BinaryChecksums name the same builds.
 
 use super::payload;
 use super::rows::{AttributesRow, ResetPointsRow};
@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use steadfast_api::v1::workflow::ResetPointInfo;
 
 const BUILD_IDS: &str = "BuildIds";
+const BINARY_CHECKSUMS: &str = "BinaryChecksums";
 
 /// The worker that completed a task.
 pub struct Build<'a> {
@@ -20,9 +21,12 @@ pub struct Build<'a> {
 
 pub fn add(step: &mut Step, build: &Build<'_>, completed_event_id: i64, env: &Env<'_>) {
     let now = step.now(env);
-    let Some(points) = with(&step.run, build, completed_event_id, now, env.limits) else { return };
-    let attributes = naming_builds(&step.run, &points);
-    step.put_reset_points(points);
+    let points = with(&step.run, build, completed_event_id, now, env.limits);
+    let added = points.is_some();
+    if let Some(points) = points {
+        step.put_reset_points(points);
+    }
+    let attributes = naming_builds(&step.run, build, added);
     if let Some(attributes) = attributes {
         step.put_attributes(attributes);
     }
@@ -58,18 +62,45 @@ pub fn with(
     Some(ResetPointsRow { points })
 }
 
-/// The attributes with the builds of these points, `None` if they name them already.
-pub fn naming_builds(run: &Run, points: &ResetPointsRow) -> Option<AttributesRow> {
-    let mut builds: Vec<String> = points.points.iter().map(|point| unversioned(&point.build_id)).collect();
-    builds.dedup();
-    let value = payload::keywords(builds.iter().map(String::as_str));
-    let mut row: AttributesRow = (*run.attributes).clone();
-    let attributes = row.search_attributes.get_or_insert_default();
-    if attributes.indexed_fields.get(BUILD_IDS) == Some(&value) {
+/// The attributes with the builds that worked on this run and, when there is a new point, the binaries of all; `None` if
+/// they name them already.
+pub fn naming_builds(run: &Run, build: &Build<'_>, added: bool) -> Option<AttributesRow> {
+    if !added && is_named(run, build) {
         return None;
     }
-    attributes.indexed_fields.insert(BUILD_IDS.to_owned(), value);
+    let points = &run.reset_points;
+    let own = run.id.to_string();
+    let mut builds: Vec<String> = Vec::new();
+    let of_run =
+        points.points.iter().filter(|point| point.run_id == own).map(|point| point.build_id.as_str());
+    for id in of_run.chain([build.build_id]).map(unversioned) {
+        if !builds.contains(&id) {
+            builds.push(id);
+        }
+    }
+    let mut binaries: Vec<&str> = points.points.iter().map(|point| point.binary_checksum.as_str()).collect();
+    binaries.retain(|checksum| added && !checksum.is_empty());
+    let fields = run.attributes.search_attributes.as_ref().map(|attributes| &attributes.indexed_fields);
+    let new = |name: &str, values: Vec<&str>| {
+        let value = (!values.is_empty()).then(|| payload::keywords(values))?;
+        (fields.and_then(|fields| fields.get(name)) != Some(&value)).then(|| (name.to_owned(), value))
+    };
+    let builds = new(BUILD_IDS, builds.iter().map(String::as_str).collect());
+    let binaries = new(BINARY_CHECKSUMS, binaries);
+    if builds.is_none() && binaries.is_none() {
+        return None;
+    }
+    let mut row: AttributesRow = (*run.attributes).clone();
+    let fields = &mut row.search_attributes.get_or_insert_default().indexed_fields;
+    fields.extend(builds.into_iter().chain(binaries));
     Some(row)
+}
+
+/// A look that nearly always suffices: it is asked after every workflow task.
+fn is_named(run: &Run, build: &Build<'_>) -> bool {
+    let named = run.attributes.search_attributes.as_ref().and_then(|all| all.indexed_fields.get(BUILD_IDS));
+    let quoted = format!("\"{}\"", unversioned(build.build_id));
+    named.is_some_and(|named| named.data.windows(quoted.len()).any(|part| part == quoted.as_bytes()))
 }
 
 fn unversioned(build_id: &str) -> String {

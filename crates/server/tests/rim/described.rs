@@ -4,8 +4,8 @@
 use crate::world::*;
 use bytes::Bytes;
 use steadfast_api::v1::command::{
-    Command, ScheduleActivityTaskCommandAttributes, StartTimerCommandAttributes,
-    UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes,
+    Command, ContinueAsNewWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
+    StartTimerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes,
 };
 use steadfast_api::v1::common::{ActivityType, Payload, SearchAttributes};
 use steadfast_api::v1::enums::{CommandType, EventType};
@@ -214,4 +214,41 @@ async fn a_task_that_the_server_fails_names_no_source() {
     let failure = failed.expect("the task failed");
     assert_eq!(failure.source, "");
     assert!(matches!(failure.failure_info, Some(FailureInfo::ServerFailureInfo(_))));
+}
+
+/// The keywords of a search attribute, as they are written.
+async fn keywords(world: &mut World, id: &str, name: &str) -> String {
+    let info = world.describe(id).await.unwrap().workflow_execution_info.unwrap();
+    let attributes = info.search_attributes.unwrap_or_default();
+    let data = attributes.indexed_fields.get(name).map(|payload| payload.data.to_vec());
+    String::from_utf8(data.unwrap_or_default()).expect("it is text")
+}
+
+/// Old workers tell of a checksum of their binary; lists find the runs that it worked on.
+#[tokio::test]
+async fn a_run_names_the_builds_that_worked_on_it() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    for binary in ["b1", "b1", "b2"] {
+        let task = world.poll().await;
+        let request = RespondWorkflowTaskCompletedRequest {
+            namespace: NAMESPACE.into(),
+            task_token: task.task_token,
+            binary_checksum: binary.into(),
+            ..Default::default()
+        };
+        world.client.respond_workflow_task_completed(request).await.unwrap();
+        world.signal("a", "again").await.unwrap();
+    }
+    assert_eq!(keywords(&mut world, "a", "BinaryChecksums").await, r#"["b1","b2"]"#);
+    assert_eq!(keywords(&mut world, "a", "BuildIds").await, r#"["unversioned"]"#);
+    assert_eq!(listed(&mut world, "BinaryChecksums = 'b2'").await, ["a"]);
+
+    // Another run of the chain is worked on by who works on it.
+    let again = ContinueAsNewWorkflowExecutionCommandAttributes::default();
+    let again = Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(again);
+    world.work(vec![command(CommandType::ContinueAsNewWorkflowExecution, again)]).await;
+    assert_eq!(keywords(&mut world, "a", "BuildIds").await, "");
+    world.work(Vec::new()).await;
+    assert_eq!(keywords(&mut world, "a", "BuildIds").await, r#"["unversioned"]"#);
 }

@@ -259,8 +259,8 @@ impl Engine {
         .await
     }
 
-    /// Waits until a standalone activity has changed since `seen` (its count of transitions), or is closed if
-    /// `close_only`, or the deadline.
+    /// Waits until a standalone activity has changed since `seen` (its count of transitions) or, if `close_only`,
+    /// is closed; or until the deadline.
     pub async fn wait_activity(
         &self,
         key: EntityKey,
@@ -276,7 +276,8 @@ impl Engine {
         loop {
             changes.mark_unchanged();
             let run = self.describe_activity(key.clone(), Some(id)).await?;
-            if !run.is_open() || (!close_only && run.core.transitions != seen) {
+            let found = if close_only { !run.is_open() } else { run.core.transitions != seen };
+            if found {
                 return Ok(run);
             }
             tokio::select! {

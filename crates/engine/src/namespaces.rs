@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use steadfast_api::temporal::api::rules::v1::WorkflowRule;
 use steadfast_api::v1::common::SearchAttributes;
+use steadfast_api::v1::namespace::BadBinaryInfo;
 use steadfast_machine::duration::DAY;
 use steadfast_machine::{BadAttributes, Namespace, PausingRule, Reject, RuledActivity, Time};
 use steadfast_query::{Attribute, AttributeType, Schema, values};
@@ -28,6 +29,8 @@ pub struct NamespaceState {
     /// Nanoseconds for which closed runs are kept.
     pub retention: i64,
     pub attributes: BTreeMap<String, AttributeType>,
+    /// Builds of workers that are said to be bad, by checksum: kept and shown, without effect, as in the reference.
+    pub bad_binaries: BTreeMap<String, BadBinaryInfo>,
     /// Workflow rules by id.
     pub rules: BTreeMap<String, Rule>,
     /// Rises with each change.
@@ -45,6 +48,7 @@ impl NamespaceState {
             data: BTreeMap::new(),
             retention: DAY,
             attributes: BTreeMap::new(),
+            bad_binaries: BTreeMap::new(),
             rules: BTreeMap::new(),
             version: 0,
         }
@@ -126,6 +130,8 @@ struct NamespaceRow {
     attributes: BTreeMap<String, i32>,
     #[prost(message, repeated, tag = "7")]
     rules: Vec<WorkflowRule>,
+    #[prost(btree_map = "string, message", tag = "8")]
+    bad_binaries: BTreeMap<String, BadBinaryInfo>,
 }
 
 pub struct Namespaces {
@@ -260,6 +266,7 @@ fn encode(state: &NamespaceState) -> NamespaceRecord {
         retention: state.retention,
         attributes: state.attributes.iter().map(|(name, kind)| (name.clone(), kind.to_api())).collect(),
         rules: state.rules.values().map(|rule| rule.rule.clone()).collect(),
+        bad_binaries: state.bad_binaries.clone(),
     };
     NamespaceRecord {
         id: state.id,
@@ -288,6 +295,7 @@ fn decode(record: NamespaceRecord) -> Result<NamespaceState, StoreError> {
         data: row.data,
         retention: row.retention,
         attributes,
+        bad_binaries: row.bad_binaries,
         rules,
         version: record.version,
     })

@@ -72,10 +72,6 @@ impl Workers {
         }
     }
 
-    pub fn forget(&self, namespace: Uuid, instance_key: &str) {
-        self.registry().forget(&(namespace, instance_key.to_owned()));
-    }
-
     pub fn find(&self, namespace: Uuid, instance_key: &str) -> Option<Arc<WorkerHeartbeat>> {
         let registry = self.registry();
         registry.known.get(&(namespace, instance_key.to_owned())).map(|known| known.heartbeat.clone())
@@ -327,7 +323,8 @@ mod tests {
         assert!(listed.len() < 65, "{}", listed.len());
         assert!(workers.find(NAMESPACE, "99").is_some() && workers.find(NAMESPACE, "0").is_none());
         for number in 0..100 {
-            workers.forget(NAMESPACE, &number.to_string());
+            let gone = WorkerStatus::Shutdown as i32;
+            workers.record(NAMESPACE, WorkerHeartbeat { status: gone, ..worker(&number.to_string()) });
         }
         let registry = workers.registry();
         assert_eq!((registry.bytes, registry.by_age.len()), (0, 0));

@@ -25,6 +25,8 @@ pub const ARCHIVED_PAGE: i32 = 10_000;
 pub const NAMESPACE_PAGE: usize = 100;
 /// Bytes of a namespace's name.
 pub const NAMESPACE_BYTES: usize = 1000;
+/// Builds of one namespace that are said to be bad.
+pub const BAD_BUILDS: usize = 10;
 /// Bytes of the build id that a worker tells without a deployment.
 pub const BUILD_ID_BYTES: usize = 255;
 /// Workflow rules of one namespace.

@@ -93,7 +93,7 @@ fn started(run_id: Uuid, started: bool) -> Reply {
 /// The id policies: `None` for a new run.
 fn settle(run: &Run, start: &Start) -> Result<Option<Reply>, Reject> {
     if run.start.request_id == start.request_id {
-        return Ok(Some(started(run.id, true)));
+        return Ok(Some(started(run.id, false)));
     }
     let already = || Reject::ActivityAlreadyStarted {
         message: "activity execution already started".into(),

@@ -29,7 +29,10 @@ pub fn start_activity(
     check::retry_policy(&mut retry_policy)?;
     at_most("activityId", &id, limits)?;
     at_most("activityType", &activity_type, limits)?;
-    check::priority(request.priority.as_ref(), limits)?;
+    check::priority(request.priority.as_ref(), limits).map_err(|refusal| match refusal {
+        Reject::InvalidArgument(why) => Reject::InvalidArgument(format!("invalid priorities: {why}")),
+        other => other,
+    })?;
     let close = timeout("ScheduleToCloseTimeout", request.schedule_to_close_timeout.as_ref())?;
     let start = timeout("ScheduleToStartTimeout", request.schedule_to_start_timeout.as_ref())?;
     let work = timeout("StartToCloseTimeout", request.start_to_close_timeout.as_ref())?;
@@ -41,15 +44,17 @@ pub fn start_activity(
             ))
         })?;
     let start_delay = timeout("StartDelay", request.start_delay.as_ref())?;
-    check::blob(request.input.as_ref(), limits)?;
+    if check::size(request.input.as_ref()) > limits.blob_bytes {
+        return Err(Reject::invalid("input exceeds length limit"));
+    }
     check::header(request.header.as_ref(), limits)?;
     check::user_metadata(request.user_metadata.as_ref(), limits)?;
-    check::identity(&request.identity, limits)?;
+    at_most("identity", &request.identity, limits)?;
     if !request.completion_callbacks.is_empty() {
         return Err(Reject::invalid("completion callbacks are not enabled for standalone activities"));
     }
     let request_id = Some(request.request_id).filter(|id| !id.is_empty()).unwrap_or_else(context.fresh_id);
-    check::request_id(&request_id, limits)?;
+    at_most("request ID", &request_id, limits)?;
     if let Some(attributes) = &request.search_attributes {
         context
             .namespace

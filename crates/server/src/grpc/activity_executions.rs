@@ -77,7 +77,7 @@ pub async fn describe_activity_execution(
         let _waiting = frontend.long_call(namespace.id, &call)?;
         let until = call.wait_until(LONGEST_WAIT, TAIL);
         let waited = frontend.engine.wait_activity(key, run, seen, false, until).await?;
-        if waited.core.transitions == seen && waited.is_open() {
+        if waited.core.transitions == seen {
             return Ok(DescribeActivityExecutionResponse::default());
         }
         waited

@@ -1,22 +1,26 @@
 //! Namespaces: register, describe, list, update, deprecate, delete.
 
 use super::cluster::CLUSTER;
+use super::search_attributes::wipe;
 use crate::call::Call;
 use crate::check;
 use crate::frontend::{Frontend, fresh_uuid};
-use crate::limits::{NAMESPACE_PAGE, SHORTEST_RETENTION};
+use crate::limits::{BAD_BUILDS, NAMESPACE_PAGE, SHORTEST_RETENTION};
 use crate::status::Refusal;
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::sync::Arc;
 use steadfast_api::v1::enums::{ArchivalState, NamespaceState as State, ReplicationState};
 use steadfast_api::v1::namespace::namespace_info::{Capabilities, Limits};
-use steadfast_api::v1::namespace::{BadBinaries, NamespaceConfig, NamespaceInfo};
+use steadfast_api::v1::namespace::{BadBinaries, BadBinaryInfo, NamespaceConfig, NamespaceInfo};
 use steadfast_api::v1::operatorservice::{DeleteNamespaceRequest, DeleteNamespaceResponse};
 use steadfast_api::v1::replication::{ClusterReplicationConfig, NamespaceReplicationConfig};
 use steadfast_api::v1::workflowservice::*;
 use steadfast_engine::{Engine, Failure, NamespaceState};
 use steadfast_machine::workflow::input::{Input, What};
-use steadfast_machine::{Kind, Reject, duration};
+use steadfast_machine::{Kind, Reject, Time, duration};
+use steadfast_query::AttributeType;
+use steadfast_query::attribute::is_reserved;
 use uuid::Uuid;
 
 /// The namespace of the server's own work, in the reference: nobody may delete it.
@@ -56,7 +60,7 @@ fn info(frontend: &Frontend, namespace: &NamespaceState) -> NamespaceInfo {
 fn config(namespace: &NamespaceState) -> NamespaceConfig {
     NamespaceConfig {
         workflow_execution_retention_ttl: duration::proto(namespace.retention),
-        bad_binaries: Some(BadBinaries::default()),
+        bad_binaries: Some(BadBinaries { binaries: namespace.bad_binaries.clone().into_iter().collect() }),
         history_archival_state: ArchivalState::Disabled as i32,
         visibility_archival_state: ArchivalState::Disabled as i32,
         custom_search_attribute_aliases: namespace
@@ -93,6 +97,10 @@ pub async fn register_namespace(
     check::new_namespace(&request.namespace)?;
     if request.is_global_namespace {
         return Err(Reject::invalid("Cannot register global namespace when not enabled").into());
+    }
+    known_cluster(&request.active_cluster_name)?;
+    if request.namespace == SYSTEM {
+        return Err(Refusal::NamespaceExists(request.namespace));
     }
     let retention = retention(request.workflow_execution_retention_period.as_ref())?;
     let state = NamespaceState {
@@ -132,6 +140,65 @@ pub async fn change(
             Err(failure) => return Err(failure.into()),
         }
     }
+}
+
+/// There is one cluster.
+fn known_cluster(name: &str) -> Result<(), Reject> {
+    if name.is_empty() || name == CLUSTER {
+        return Ok(());
+    }
+    Err(Reject::invalid(format!("Invalid cluster name: {name}")))
+}
+
+/// What is to change of a namespace's bad builds: all that are given take the place of those that were, or one goes.
+struct BadBuilds {
+    given: Option<BadBinaries>,
+    removed: String,
+}
+
+impl BadBuilds {
+    fn apply(&self, namespace: &mut NamespaceState, now: Time) -> Result<(), Reject> {
+        if let Some(given) = &self.given {
+            if given.binaries.len() > BAD_BUILDS {
+                let text = format!("Total resetBinaries cannot exceed the max limit: {BAD_BUILDS}");
+                return Err(Reject::invalid(text));
+            }
+            let time = now.timestamp();
+            let dated = |info: &BadBinaryInfo| BadBinaryInfo { create_time: Some(time), ..info.clone() };
+            namespace.bad_binaries =
+                given.binaries.iter().map(|(checksum, info)| (checksum.clone(), dated(info))).collect();
+        }
+        if !self.removed.is_empty() && namespace.bad_binaries.remove(&self.removed).is_none() {
+            return Err(Reject::invalid(format!("Bad binary checksum {} doesn't exists.", self.removed)));
+        }
+        Ok(())
+    }
+}
+
+/// Adds the search attributes that are given as names of the reference's columns (`Keyword01`), of which the beginning
+/// says the type. Here an attribute has no column: it stands for itself, and an empty name removes it.
+fn add_aliases(namespace: &mut NamespaceState, aliases: &HashMap<String, String>) -> Result<(), Reject> {
+    for (column, name) in aliases {
+        if name.is_empty() {
+            namespace.attributes.remove(column);
+            continue;
+        }
+        if namespace.attributes.contains_key(column) {
+            if name == column {
+                continue;
+            }
+            return Err(Reject::invalid("Custom search attribute field name already allocated."));
+        }
+        let kind = column.trim_end_matches(|c: char| c.is_ascii_digit());
+        let Some(kind) = AttributeType::ALL.into_iter().find(|known| known.name() == kind) else {
+            return Err(Reject::invalid(format!("{column} is no field of a search attribute.")));
+        };
+        if is_reserved(name) {
+            return Err(Reject::invalid(format!("Search attribute {name} is reserved by system.")));
+        }
+        namespace.attributes.entry(name.clone()).or_insert(kind);
+    }
+    Ok(())
 }
 
 /// Nanoseconds; at least an hour.
@@ -198,13 +265,19 @@ pub async fn update_namespace(
     if request.promote_namespace
         || request.replication_config.as_ref().is_some_and(|config| config.clusters.len() > 1)
     {
-        return Err(Reject::invalid("global namespace is not enabled on this cluster").into());
+        let text = "global namespace is not enabled on this cluster, cannot update global namespace or promote local namespace";
+        return Err(Reject::invalid(format!("{text}: {}", namespace.name)).into());
     }
+    known_cluster(request.replication_config.as_ref().map_or("", |config| &config.active_cluster_name))?;
     let new_retention =
         match request.config.as_ref().and_then(|config| config.workflow_execution_retention_ttl.as_ref()) {
             None => None,
             given => Some(retention(given)?),
         };
+    let new_config = request.config.unwrap_or_default();
+    let aliases = new_config.custom_search_attribute_aliases;
+    let bad_builds = BadBuilds { given: new_config.bad_binaries, removed: request.delete_bad_binary };
+    let now = frontend.engine.now();
     let info_update = request.update_info;
     if let Some(update) = &info_update
         && update.state == State::Deleted as i32
@@ -219,6 +292,9 @@ pub async fn update_namespace(
             if !update.owner_email.is_empty() {
                 namespace.owner = update.owner_email.clone();
             }
+            if update.state == State::Registered as i32 && namespace.state != State::Registered as i32 {
+                return Err(Reject::invalid("Invalid namespace state update.").into());
+            }
             if update.state != State::Unspecified as i32 {
                 namespace.state = update.state;
             }
@@ -228,9 +304,14 @@ pub async fn update_namespace(
         if let Some(retention) = new_retention {
             namespace.retention = retention;
         }
+        bad_builds.apply(namespace, now)?;
+        add_aliases(namespace, &aliases)?;
         Ok(())
     })
     .await?;
+    for name in namespace.attributes.keys().filter(|name| !changed.attributes.contains_key(*name)) {
+        wipe(frontend, namespace.id, name).await?;
+    }
     Ok(UpdateNamespaceResponse {
         namespace_info: Some(info(frontend, &changed)),
         config: Some(config(&changed)),

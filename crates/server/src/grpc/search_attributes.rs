@@ -9,6 +9,7 @@ use steadfast_api::v1::workflowservice::{GetSearchAttributesRequest, GetSearchAt
 use steadfast_machine::Reject;
 use steadfast_query::AttributeType;
 use steadfast_query::attribute::{built_in, is_reserved};
+use uuid::Uuid;
 
 pub async fn get_search_attributes(
     frontend: &Frontend,
@@ -46,6 +47,7 @@ pub async fn add_search_attributes(
     _: Call,
     request: AddSearchAttributesRequest,
 ) -> Result<AddSearchAttributesResponse, Refusal> {
+    let namespace = named(frontend, &request.namespace)?;
     if request.search_attributes.is_empty() {
         return Err(Reject::invalid("SearchAttributes are not set on request.").into());
     }
@@ -58,7 +60,6 @@ pub async fn add_search_attributes(
             .ok_or_else(|| Reject::invalid(format!("Unknown search attribute type: {number}.")))?;
         added.push((name, kind));
     }
-    let namespace = named(frontend, &request.namespace)?;
     change(frontend, namespace.id, |namespace| {
         for (name, kind) in &added {
             namespace.attributes.entry(name.clone()).or_insert(*kind);
@@ -74,13 +75,13 @@ pub async fn remove_search_attributes(
     _: Call,
     request: RemoveSearchAttributesRequest,
 ) -> Result<RemoveSearchAttributesResponse, Refusal> {
+    let namespace = named(frontend, &request.namespace)?;
     if request.search_attributes.is_empty() {
         return Err(Reject::invalid("SearchAttributes are not set on request.").into());
     }
     if let Some(name) = request.search_attributes.iter().find(|name| is_reserved(name)) {
         return Err(Reject::invalid(format!("Unable to remove non-custom search attributes: {name}.")).into());
     }
-    let namespace = named(frontend, &request.namespace)?;
     let known = |name: &&String| namespace.attributes.contains_key(*name);
     for name in request.search_attributes.iter().filter(known) {
         change(frontend, namespace.id, |namespace| {
@@ -88,11 +89,15 @@ pub async fn remove_search_attributes(
             Ok(())
         })
         .await?;
-        // Its values go too, so that an attribute of the same name and another type begins empty.
-        let wiped = frontend.engine.store().delete_search_attribute(namespace.id, name).await;
-        wiped.map_err(steadfast_engine::Failure::from)?;
+        wipe(frontend, namespace.id, name).await?;
     }
     Ok(RemoveSearchAttributesResponse {})
+}
+
+/// The values of an attribute that is removed go too, so that one of the same name and another type begins empty.
+pub(super) async fn wipe(frontend: &Frontend, namespace: Uuid, name: &str) -> Result<(), Refusal> {
+    let wiped = frontend.engine.store().delete_search_attribute(namespace, name).await;
+    Ok(wiped.map_err(steadfast_engine::Failure::from)?)
 }
 
 fn named(

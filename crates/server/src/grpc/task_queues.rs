@@ -180,7 +180,7 @@ pub async fn update_task_queue_config(
         return Err(Reject::invalid("Identity field too long (max 1000 characters).").into());
     }
     let change = ConfigChange {
-        queue_rate: rate(&queue, "UpdateQueueRateLimit", request.update_queue_rate_limit)?,
+        queue_rate: rate(&queue, QUEUE_LIMIT, request.update_queue_rate_limit)?,
         fairness_key_rate: rate(
             &queue,
             "UpdateFairnessKeyRateLimitDefault",
@@ -196,6 +196,8 @@ pub async fn update_task_queue_config(
     Ok(UpdateTaskQueueConfigResponse { config: Some((*config).clone()) })
 }
 
+const QUEUE_LIMIT: &str = "UpdateQueueRateLimit";
+
 fn rate(
     queue: &QueueKey,
     field: &str,
@@ -204,7 +206,8 @@ fn rate(
     let Some(update) = update else { return Ok(None) };
     let rate = update.rate_limit.map(|limit| limit.requests_per_second);
     if rate.is_some() && queue.kind == QueueType::Workflow {
-        return Err(Reject::invalid("Setting rate limit on workflow task queues is not allowed."));
+        let what = if field == QUEUE_LIMIT { "rate limit" } else { "fairness key rate limit" };
+        return Err(Reject::invalid(format!("Setting {what} on workflow task queues is not allowed.")));
     }
     if rate.is_some_and(|rate| rate < 0.0 || !rate.is_finite()) {
         return Err(Reject::invalid(format!(

@@ -31,7 +31,6 @@ pub async fn shutdown_worker(
             queues.extend(kinds.map(|kind| task_queues::key(&namespace, &request.task_queue, *kind)));
         }
         frontend.engine.dismiss_worker(namespace.id, &request.worker_instance_key, &queues);
-        frontend.engine.workers().forget(namespace.id, &request.worker_instance_key);
     }
     if let Some(heartbeat) = request.worker_heartbeat {
         frontend.engine.workers().record(namespace.id, heartbeat);

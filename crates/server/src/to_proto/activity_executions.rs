@@ -49,12 +49,8 @@ pub fn described_activity(
         info: Some(info(run, request, schema)),
         input: run.start.input.clone().filter(|_| request.include_input),
         outcome: activity_outcome(run).filter(|_| request.include_outcome),
-        // Where a next call may wait from; nothing changes any more once it is closed.
-        long_poll_token: if run.is_open() {
-            Bytes::copy_from_slice(&run.core.transitions.to_be_bytes())
-        } else {
-            Bytes::new()
-        },
+        // Where a next call may wait from, also when it is closed and nothing changes any more: as the reference.
+        long_poll_token: Bytes::copy_from_slice(&run.core.transitions.to_be_bytes()),
         callbacks: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! Standalone activities: what callers do to them, and the worker that runs them.
 
 use crate::world::*;
+use std::time::Duration;
 use steadfast_api::v1::activity::activity_execution_outcome::Value;
 use steadfast_api::v1::common::ActivityType;
 use steadfast_api::v1::enums::{
@@ -64,7 +65,7 @@ async fn an_activity_runs_without_a_workflow() {
     let started = world.client.start_activity_execution(start_activity("a")).await.unwrap().into_inner();
     assert!(started.started && !started.run_id.is_empty());
     let again = world.client.start_activity_execution(start_activity("a")).await.unwrap().into_inner();
-    assert_eq!((again.started, &again.run_id), (true, &started.run_id), "the same request");
+    assert_eq!((again.started, &again.run_id), (false, &started.run_id), "the same request");
 
     let info = world.describe_activity("a").await.info.unwrap();
     assert_eq!(
@@ -90,6 +91,16 @@ async fn an_activity_runs_without_a_workflow() {
     let info = described.info.unwrap();
     assert_eq!((info.status, described.input), (Status::Completed as i32, payloads("10")));
     assert!(info.close_time.is_some() && info.last_attempt_complete_time.is_some());
+    // Who waits for more from here on waits in vain, and is told so.
+    let wait = DescribeActivityExecutionRequest {
+        namespace: NAMESPACE.into(),
+        activity_id: "a".into(),
+        run_id: described.run_id,
+        long_poll_token: described.long_poll_token,
+        ..Default::default()
+    };
+    let waited = world.client.describe_activity_execution(within(wait, Duration::from_millis(1100))).await;
+    assert_eq!(waited.unwrap().into_inner(), Default::default());
     assert_eq!(world.count_activities("ExecutionStatus = 'Completed'").await, 1);
     assert_eq!(world.count_activities("ExecutionStatus = 'Running'").await, 0);
     let request = ListActivityExecutionsRequest {

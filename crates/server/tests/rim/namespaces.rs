@@ -2,12 +2,12 @@
 
 use crate::world::*;
 use steadfast_api::v1::command::{SignalExternalWorkflowExecutionCommandAttributes, command::Attributes};
-use steadfast_api::v1::enums::{CommandType, EventType, IndexedValueType};
+use steadfast_api::v1::enums::{CommandType, EventType, IndexedValueType, NamespaceState};
 use steadfast_api::v1::errordetails::{NamespaceAlreadyExistsFailure, NamespaceNotFoundFailure};
 use steadfast_api::v1::history::history_event::Attributes as Event;
-use steadfast_api::v1::namespace::UpdateNamespaceInfo;
+use steadfast_api::v1::namespace::{BadBinaries, BadBinaryInfo, NamespaceConfig, UpdateNamespaceInfo};
 use steadfast_api::v1::operatorservice::{
-    AddSearchAttributesRequest, DeleteNamespaceRequest, ListSearchAttributesRequest,
+    AddSearchAttributesRequest, DeleteNamespaceRequest, ListClustersRequest, ListSearchAttributesRequest,
     RemoveSearchAttributesRequest,
 };
 use steadfast_api::v1::workflowservice::*;
@@ -175,4 +175,79 @@ async fn a_workflow_signals_into_another_namespace_where_the_server_allows_it() 
         _ => None,
     });
     assert_eq!(signaled.as_deref(), Some("hello"));
+}
+
+#[tokio::test]
+async fn bad_builds_and_aliases_are_configured_with_the_namespace() {
+    let mut world = World::new().await;
+    world.client.register_namespace(register("bank")).await.unwrap();
+    let update = |config: NamespaceConfig, delete_bad_binary: &str| UpdateNamespaceRequest {
+        namespace: "bank".into(),
+        config: Some(config),
+        delete_bad_binary: delete_bad_binary.into(),
+        ..Default::default()
+    };
+    let bad = |names: &[String]| NamespaceConfig {
+        bad_binaries: Some(BadBinaries {
+            binaries: names.iter().map(|name| (name.clone(), BadBinaryInfo::default())).collect(),
+        }),
+        ..Default::default()
+    };
+    let names = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+    let updated = world.client.update_namespace(update(bad(&names(2)), "")).await.unwrap().into_inner();
+    let kept = updated.config.unwrap().bad_binaries.unwrap().binaries;
+    assert!(kept.len() == 2 && kept["0"].create_time.is_some());
+    // Those that are given take the place of those that were.
+    world.client.update_namespace(update(bad(&["x".into(), "y".into()]), "")).await.unwrap();
+    world.client.update_namespace(update(NamespaceConfig::default(), "x")).await.unwrap();
+    let describe = DescribeNamespaceRequest { namespace: "bank".into(), ..Default::default() };
+    let described = world.client.describe_namespace(describe.clone()).await.unwrap().into_inner();
+    let kept = described.config.unwrap().bad_binaries.unwrap().binaries;
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["y"]);
+    for (request, message) in [
+        (update(NamespaceConfig::default(), "x"), "Bad binary checksum x doesn't exists."),
+        (update(bad(&names(11)), ""), "Total resetBinaries cannot exceed the max limit: 10"),
+    ] {
+        let refused = world.client.update_namespace(request).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, message));
+    }
+
+    let aliases = |column: &str, name: &str| NamespaceConfig {
+        custom_search_attribute_aliases: [(column.to_owned(), name.to_owned())].into(),
+        ..Default::default()
+    };
+    world.client.update_namespace(update(aliases("Int01", "Amount"), "")).await.unwrap();
+    let list = ListSearchAttributesRequest { namespace: "bank".into() };
+    let listed = world.operator.list_search_attributes(list.clone()).await.unwrap().into_inner();
+    assert_eq!(listed.custom_attributes["Amount"], IndexedValueType::Int as i32);
+    let refused = world.client.update_namespace(update(aliases("Amount", "Sum"), "")).await.unwrap_err();
+    assert_eq!(refused.message(), "Custom search attribute field name already allocated.");
+    world.client.update_namespace(update(aliases("Amount", ""), "")).await.unwrap();
+    let listed = world.operator.list_search_attributes(list).await.unwrap().into_inner();
+    assert!(listed.custom_attributes.is_empty());
+}
+
+#[tokio::test]
+async fn a_namespace_is_not_registered_again_and_there_is_one_cluster() {
+    let mut world = World::new().await;
+    world.client.register_namespace(register("bank")).await.unwrap();
+    let state = |state| UpdateNamespaceRequest {
+        namespace: "bank".into(),
+        update_info: Some(UpdateNamespaceInfo { state, ..Default::default() }),
+        ..Default::default()
+    };
+    world.client.update_namespace(state(NamespaceState::Deprecated as i32)).await.unwrap();
+    let refused = world.client.update_namespace(state(NamespaceState::Registered as i32)).await.unwrap_err();
+    assert_eq!(refused.message(), "Invalid namespace state update.");
+    let elsewhere = RegisterNamespaceRequest { active_cluster_name: "other".into(), ..register("far") };
+    let refused = world.client.register_namespace(elsewhere).await.unwrap_err();
+    assert_eq!(refused.message(), "Invalid cluster name: other");
+    let refused = world.client.register_namespace(register("temporal-system")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists);
+    let clusters =
+        world.operator.list_clusters(ListClustersRequest::default()).await.unwrap().into_inner().clusters;
+    assert_eq!(clusters.iter().map(|one| one.cluster_name.as_str()).collect::<Vec<_>>(), ["active"]);
+    let keys =
+        world.client.get_search_attributes(GetSearchAttributesRequest {}).await.unwrap().into_inner().keys;
+    assert_eq!(keys["StartTime"], IndexedValueType::Datetime as i32);
 }

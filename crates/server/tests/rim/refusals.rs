@@ -1,5 +1,7 @@
 //! What is refused in the reference's words, as programs look for them.
 
+#![allow(deprecated, reason = "workers still tell their build in the older way")]
+
 use crate::world::*;
 use steadfast_api::v1::common::WorkerVersionCapabilities;
 use steadfast_api::v1::workflowservice::*;

@@ -110,6 +110,13 @@ async fn a_worker_that_leaves_ends_its_polls_and_is_not_listed_any_more() {
     while world.client.describe_task_queue(describe.clone()).await.unwrap().into_inner().pollers.is_empty() {
         tokio::task::yield_now().await;
     }
+    // One that leaves without a word of its own is listed until its heartbeat is too old.
+    let silent = ShutdownWorkerRequest {
+        namespace: NAMESPACE.into(),
+        worker_instance_key: "stays".into(),
+        ..Default::default()
+    };
+    world.client.shutdown_worker(silent).await.unwrap();
     let left = ShutdownWorkerRequest {
         namespace: NAMESPACE.into(),
         worker_instance_key: "leaves".into(),

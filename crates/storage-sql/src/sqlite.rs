@@ -122,12 +122,18 @@ impl SqliteStore {
     fn start(options: &SqliteOptions, version: i32, lock: FileLock) -> Result<SqliteStore, OpenError> {
         let path: &Path = &options.path;
         let failed = |reason: String| OpenError::Failed { path: path.to_owned(), reason };
-        let connection = writer::prepare_file(path, version, options.max_bytes).map_err(|error| {
-            match store_error(&error) {
-                StoreError::Corrupt(reason) => OpenError::Damaged { path: path.to_owned(), reason },
-                _ => failed(error.to_string()),
-            }
-        })?;
+        let unusable = |error: rusqlite::Error| match store_error(&error) {
+            StoreError::Corrupt(reason) => OpenError::Damaged { path: path.to_owned(), reason },
+            _ => failed(error.to_string()),
+        };
+        let connection = file::open_writer(path, options.max_bytes).map_err(unusable)?;
+        // What else is in it, an index that an operator made, does no harm.
+        let difference = file::schema_difference(&connection, version).map_err(unusable)?;
+        if let Some(lacks) = difference.lacks.first() {
+            let reason = format!("its schema lacks: {lacks}");
+            return Err(OpenError::Damaged { path: path.to_owned(), reason });
+        }
+        let connection = writer::prepare_file(connection, version).map_err(unusable)?;
         let identity = connection.query_row(
             "SELECT (SELECT count(*) FROM shard), (SELECT value FROM meta WHERE key='cluster_id')",
             [],

@@ -140,6 +140,16 @@ async fn newer_and_damaged_files_are_refused() {
     // The schema's page, and what it says.
     with(100, &[0xff; 64]);
     is_refused(&path, &["damaged"]);
+    // One letter of a column's name, wherever it stands: a schema still, but not ours.
+    let mut renamed = intact.clone();
+    let (name, other) = (b"history_size_bytes", b"histori_size_bytes");
+    for place in 0..renamed.len() - name.len() {
+        if renamed[place..].starts_with(name) {
+            renamed[place..place + name.len()].copy_from_slice(other);
+        }
+    }
+    std::fs::write(&path, renamed).expect("it is written");
+    is_refused(&path, &["damaged", "schema lacks", "history_size_bytes"]);
     std::fs::write(&path, &intact[..intact.len() - 4096]).expect("it is written");
     is_refused(&path, &["damaged", "bytes of"]);
     std::fs::write(&path, &intact[..2000]).expect("it is written");

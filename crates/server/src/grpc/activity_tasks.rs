@@ -15,7 +15,7 @@ use steadfast_api::v1::workflowservice::*;
 use steadfast_engine::{NamespaceState, Poll, PollerInfo};
 use steadfast_machine::workflow::input::ActivityEnd;
 use steadfast_machine::workflow::reply::WorkflowReply;
-use steadfast_machine::{AnyInput, EntityKey, QueueKey, QueueType, Reply};
+use steadfast_machine::{AnyInput, EntityKey, QueueKey, QueueType, Reply, Time};
 
 pub async fn poll_activity_task_queue(
     frontend: &Frontend,
@@ -46,6 +46,7 @@ pub async fn poll_activity_task_queue(
     let task = polled.transpose()?.flatten();
     Ok(task.map_or_else(PollActivityTaskQueueResponse::default, |task| {
         let of = (namespace.id, namespace.name.as_str());
+        frontend.admission.handed(Time(task.activity.activity.scheduled_time), task.activity.started_time);
         to_proto::activity_task(&frontend.tokens, of, *task.activity, task.scheduled, task.hint)
     }))
 }

@@ -13,7 +13,7 @@ use steadfast_api::v1::workflowservice::*;
 use steadfast_engine::{Hint, Poll, PollerInfo, WorkflowTaskPoll};
 use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::reply::WorkflowReply;
-use steadfast_machine::{QueueKey, QueueType, Reject, Reply};
+use steadfast_machine::{QueueKey, QueueType, Reject, Reply, Time};
 
 pub async fn poll_workflow_task_queue(
     frontend: &Frontend,
@@ -52,6 +52,7 @@ pub async fn poll_workflow_task_queue(
     Ok(match task {
         None => PollWorkflowTaskQueueResponse::default(),
         Some(WorkflowTaskPoll::Task { task, history, hint }) => {
+            frontend.admission.handed(Time(task.task.scheduled_time), Time(task.task.started_time));
             to_proto::workflow_task(&frontend.tokens, namespace.id, *task, history, hint)
         }
         Some(WorkflowTaskPoll::Query(query)) => to_proto::query_task(&frontend.tokens, *query),

@@ -112,20 +112,12 @@ fn schema_version(connection: &Connection) -> rusqlite::Result<i32> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// What is in the file is what this version makes. An older file is led to that when a server opens it.
+/// What is in the file is what its version makes.
 fn schema(connection: &Connection, checked: &mut Checked) -> Read<()> {
-    if schema_version(connection)? < file::SCHEMA_VERSION {
-        return Ok(());
-    }
-    let fresh = Connection::open_in_memory()?;
-    file::create_schema(&fresh)?;
-    let (found, wanted) = (file::schema_of(connection)?, file::schema_of(&fresh)?);
-    for statement in wanted.iter().filter(|statement| !found.contains(statement)) {
-        checked.wrong(format!("the schema lacks: {statement}"));
-    }
-    for statement in found.iter().filter(|statement| !wanted.contains(statement)) {
-        checked.wrong(format!("the schema has too much: {statement}"));
-    }
+    let difference = file::schema_difference(connection, schema_version(connection)?)?;
+    difference.lacks.iter().for_each(|statement| checked.wrong(format!("the schema lacks: {statement}")));
+    let too_much = difference.has_too_much.iter();
+    too_much.for_each(|statement| checked.wrong(format!("the schema has too much: {statement}")));
     Ok(())
 }
 

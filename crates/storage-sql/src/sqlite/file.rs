@@ -255,16 +255,45 @@ fn build(path: &Path, shards: u32, cluster_id: Uuid, page_size: u32) -> rusqlite
 
 /// The newest schema in an empty database.
 pub fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
-    MIGRATIONS.iter().try_for_each(|migration| connection.execute_batch(migration))
+    create_schema_of(connection, SCHEMA_VERSION)
+}
+
+fn create_schema_of(connection: &Connection, version: i32) -> rusqlite::Result<()> {
+    MIGRATIONS.iter().take(version as usize).try_for_each(|migration| connection.execute_batch(migration))
+}
+
+/// How the schema of a database differs from what its version makes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SchemaDifference {
+    pub lacks: Vec<String>,
+    pub has_too_much: Vec<String>,
+}
+
+/// By the text of its statements, without comments.
+pub fn schema_difference(connection: &Connection, version: i32) -> rusqlite::Result<SchemaDifference> {
+    let fresh = Connection::open_in_memory()?;
+    create_schema_of(&fresh, version)?;
+    let (found, wanted) = (schema_of(connection)?, schema_of(&fresh)?);
+    let but = |one: &[String], other: &[String]| {
+        one.iter().filter(|statement| !other.contains(statement)).cloned().collect()
+    };
+    Ok(SchemaDifference { lacks: but(&wanted, &found), has_too_much: but(&found, &wanted) })
 }
 
 /// The statements that make the schema of a database, but for names that SQLite makes itself.
-pub fn schema_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+fn schema_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(
         "SELECT type || ' ' || name || ' of ' || tbl_name || ': ' || coalesce(sql, 'made by SQLite') \
          FROM sqlite_schema WHERE tbl_name<>'sqlite_stat1' ORDER BY type, name",
     )?;
-    statement.query_map([], |row| row.get(0))?.collect()
+    let text = |row: &rusqlite::Row<'_>| row.get::<_, String>(0).map(|text| without_comments(&text));
+    statement.query_map([], text)?.collect()
+}
+
+/// The words of a statement: our schema has no `--` within quotes.
+fn without_comments(statement: &str) -> String {
+    let code = statement.lines().map(|line| line.split("--").next().unwrap_or_default());
+    code.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
 }
 
 /// Leads an older database to the newest schema, one step a transaction.

@@ -12,7 +12,7 @@ use super::inbox::{Answer, Change, ChangeError, Inbox, Others, Request};
 use super::store_error;
 use crate::prepared::PreparedCommit;
 use rusqlite::{Connection, ErrorCode, Statement};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use steadfast_storage::{Outcome, StoreError};
@@ -453,9 +453,8 @@ fn is_fatal(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Opens the connection that writes on a file that was inspected, and leads it to the newest schema.
-pub fn prepare_file(path: &Path, version: i32, max_bytes: Option<u64>) -> rusqlite::Result<Connection> {
-    let mut connection = file::open_writer(path, max_bytes)?;
+/// Makes a file that was opened ready for this version: leads it to the newest schema.
+pub fn prepare_file(mut connection: Connection, version: i32) -> rusqlite::Result<Connection> {
     file::migrate(&mut connection, version)?;
     // Queues without a backlog are names that workers made up long ago.
     connection.execute_batch("DELETE FROM queue WHERE tasks=0")?;

@@ -3,10 +3,12 @@
 use crate::world::*;
 use std::time::Duration;
 use steadfast_api::v1::enums::{
-    QueryRejectCondition, QueryResultType, UpdateWorkflowExecutionLifecycleStage as Stage,
+    QueryRejectCondition, QueryResultType, TaskQueueKind, UpdateWorkflowExecutionLifecycleStage as Stage,
 };
-use steadfast_api::v1::errordetails::QueryFailedFailure;
+use steadfast_api::v1::errordetails::{QueryFailedFailure, WorkflowNotReadyFailure};
+use steadfast_api::v1::history::history_event::Attributes as Event;
 use steadfast_api::v1::query::WorkflowQuery;
+use steadfast_api::v1::taskqueue::{StickyExecutionAttributes, TaskQueue};
 use steadfast_api::v1::update;
 use steadfast_api::v1::workflowservice::*;
 use tonic::Code;
@@ -76,6 +78,59 @@ async fn a_query_may_refuse_closed_runs_and_does_not_wait_for_ever() {
     let late = world.client.query_workflow(within(query("a"), Duration::from_millis(700))).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded);
     assert_eq!(late.message(), "query timed out before a worker could process it");
+}
+
+/// The worker that has the run in its cache is gone: another gets the whole history, with the query and ever after.
+#[tokio::test]
+async fn a_query_that_the_sticky_worker_does_not_take_ends_the_stickiness() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    let task = world.poll().await;
+    let sticky =
+        TaskQueue { kind: TaskQueueKind::Sticky as i32, normal_name: QUEUE.into(), ..queue("cache") };
+    let request = RespondWorkflowTaskCompletedRequest {
+        task_token: task.task_token,
+        namespace: NAMESPACE.into(),
+        sticky_attributes: Some(StickyExecutionAttributes {
+            worker_task_queue: Some(sticky),
+            schedule_to_start_timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        }),
+        ..Default::default()
+    };
+    world.client.respond_workflow_task_completed(request).await.unwrap();
+    let mut caller = world.client.clone();
+    let asked = tokio::spawn(async move { caller.query_workflow(patient(query("a"))).await });
+    let task = world.poll().await;
+    let answer = RespondQueryTaskCompletedRequest {
+        task_token: task.task_token,
+        completed_type: QueryResultType::Answered as i32,
+        namespace: NAMESPACE.into(),
+        ..Default::default()
+    };
+    world.client.respond_query_task_completed(answer).await.unwrap();
+    asked.await.unwrap().unwrap();
+    world.signal("a", "go").await.unwrap();
+    let Some(Event::WorkflowTaskScheduledEventAttributes(scheduled)) =
+        world.history("a").await.pop().and_then(|event| event.attributes)
+    else {
+        panic!("a signal schedules a workflow task");
+    };
+    assert_eq!(scheduled.task_queue.map(|queue| queue.name), Some(QUEUE.into()));
+}
+
+#[tokio::test]
+async fn a_run_that_ended_before_it_began_is_not_ready_for_queries() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    let request = TerminateWorkflowExecutionRequest {
+        namespace: NAMESPACE.into(),
+        workflow_execution: Some(execution("a")),
+        ..Default::default()
+    };
+    world.client.terminate_workflow_execution(request).await.unwrap();
+    let refused = world.client.query_workflow(patient(query("a"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let _: WorkflowNotReadyFailure = detail(&refused, "WorkflowNotReadyFailure");
 }
 
 #[tokio::test]

@@ -226,6 +226,7 @@ async fn keywords(world: &mut World, id: &str, name: &str) -> String {
 
 /// Old workers tell of a checksum of their binary; lists find the runs that it worked on.
 #[tokio::test]
+#[expect(deprecated, reason = "old workers send it")]
 async fn a_run_names_the_builds_that_worked_on_it() {
     let mut world = World::new().await;
     world.start("a").await;

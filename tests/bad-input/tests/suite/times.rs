@@ -78,7 +78,7 @@ fn durations(table: &mut Table) {
         ("-2^63 s", exact(i64::MIN, 0), "negative duration"),
         ("2^31-1 ns", exact(0, i32::MAX), "out of range"),
         ("-2^31 ns", exact(0, i32::MIN), "out of range"),
-        ("1 s and -1 ns", exact(1, -1), "negative duration"),
+        ("1 s and -1 ns", exact(1, -1), "different signs"),
         ("10^9 ns", exact(0, 1_000_000_000), "out of range"),
     ];
     for (what, duration, text) in bad {

@@ -56,7 +56,7 @@ fn a_seed_repeats_itself() {
 #[test]
 fn what_can_go_wrong_does() {
     let mut seen = std::collections::BTreeMap::new();
-    for report in (0..200).map(run) {
+    for report in (0..300).map(run) {
         for (what, times) in report.seen {
             *seen.entry(what).or_insert(0) += times;
         }

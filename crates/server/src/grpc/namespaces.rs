@@ -17,10 +17,9 @@ use steadfast_api::v1::operatorservice::{DeleteNamespaceRequest, DeleteNamespace
 use steadfast_api::v1::replication::{ClusterReplicationConfig, NamespaceReplicationConfig};
 use steadfast_api::v1::workflowservice::*;
 use steadfast_engine::{Engine, Failure, NamespaceState};
-use steadfast_machine::workflow::input::{Input, What};
-use steadfast_machine::{Kind, Reject, Time, duration};
-use steadfast_query::AttributeType;
+use steadfast_machine::{AnyInput, Kind, Reject, Time, duration};
 use steadfast_query::attribute::is_reserved;
+use steadfast_query::{AttributeType, Filter};
 use uuid::Uuid;
 
 /// The namespace of the server's own work, in the reference: nobody may delete it.
@@ -375,17 +374,33 @@ pub async fn purge(engine: Engine, id: Uuid) {
 
 async fn purged(engine: &Engine, id: Uuid) -> Result<(), Failure> {
     const PAGE: usize = 100;
+    /// Also what is hidden from lists that do not name a division.
+    const ALL: &str = "TemporalNamespaceDivision IS NULL OR TemporalNamespaceDivision IS NOT NULL";
     let Some(namespace) = engine.namespaces().by_id(id) else { return Ok(()) };
+    let all = steadfast_query::parse(ALL).and_then(|query| steadfast_query::resolve(query, &*namespace));
+    let all = all.map_err(|error| Failure::Unavailable(error.to_string()))?;
+    // Batch operations first: they would go on with what is removed.
+    for kind in [Kind::Batch, Kind::Workflow, Kind::Activity] {
+        purge_all(engine, id, kind, &all, PAGE).await?;
+    }
+    engine.forget_queue_configs(id).await?;
+    engine.namespaces().delete(id).await
+}
+
+async fn purge_all(
+    engine: &Engine,
+    namespace: Uuid,
+    kind: Kind,
+    all: &Filter,
+    limit: usize,
+) -> Result<(), Failure> {
     loop {
-        let all = steadfast_query::parse("").and_then(|query| steadfast_query::resolve(query, &*namespace));
-        let all = all.map_err(|error| Failure::Unavailable(error.to_string()))?;
-        let page = engine.list(id, Kind::Workflow, all, None, PAGE).await?;
+        let page = engine.list(namespace, kind, all.clone(), None, limit).await?;
         if page.rows.is_empty() {
-            engine.forget_queue_configs(id).await?;
-            return engine.namespaces().delete(id).await;
+            return Ok(());
         }
         for (key, _) in page.rows {
-            match engine.apply(key.entity, Input::run(key.run, What::Delete)).await {
+            match engine.apply(key.entity, AnyInput::delete(kind, key.run)).await {
                 // Gone already.
                 Ok(_) | Err(Failure::Reject(Reject::NotFound(_))) => {}
                 Err(failure) => return Err(failure),

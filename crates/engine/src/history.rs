@@ -11,7 +11,7 @@ use steadfast_machine::workflow::reply::StartedWorkflowTask;
 use steadfast_machine::workflow::rows::WorkflowTaskRow;
 use steadfast_machine::workflow::state::Run;
 use steadfast_machine::workflow::synthetic_events;
-use steadfast_machine::{AnyRun, Batch, EntityKey, Reject, standalone_activity};
+use steadfast_machine::{AnyRun, Batch, EntityKey, Reject, batch, standalone_activity};
 use steadfast_storage::{BranchPart, StoreError};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -249,6 +249,14 @@ impl Engine {
         let found = self.describe_any(key, run).await?;
         let activity = found.and_then(|run| run.activity().cloned());
         activity.ok_or_else(|| Reject::not_found(format!("activity not found for ID: {id}")).into())
+    }
+
+    /// The batch operation as it is stored.
+    pub async fn describe_batch(&self, key: EntityKey) -> Result<Arc<batch::Run>, Failure> {
+        let id = key.id.clone();
+        let found = self.describe_any(key, None).await?;
+        let batch = found.and_then(|run| run.batch().cloned());
+        batch.ok_or_else(|| Reject::no_workflow(&id, None).into())
     }
 
     async fn describe_any(&self, key: EntityKey, run: Option<Uuid>) -> Result<Option<AnyRun>, Failure> {

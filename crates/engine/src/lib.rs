@@ -2,7 +2,7 @@
 //!
 //! [`run`] is the only place that changes a run. Around it stand what a run needs to go on by itself: [`matching`]
 //! brings tasks and workers together, [`alarms`] wakes runs when something is due, [`outbox`] carries messages between
-//! runs, [`callbacks`] tells those outside how a run ended, [`retention`] removes what is old. What callers ask of it is in [`polls`], [`callers`], [`history`] and
+//! runs, [`pages`] finds what batch operations are done to, [`callbacks`] tells those outside how a run ended, [`retention`] removes what is old. What callers ask of it is in [`polls`], [`callers`], [`history`] and
 //! [`views`].
 
 pub mod alarms;
@@ -17,6 +17,7 @@ pub mod matching;
 pub mod namespaces;
 mod needs;
 mod outbox;
+mod pages;
 pub mod polls;
 mod retention;
 pub mod rules;

@@ -9,10 +9,9 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 use steadfast_machine::planted::{Planted, is_planted};
-use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::message::{Body, Content, Delivered, Envelope};
 use steadfast_machine::workflow::reply::WorkflowReply;
-use steadfast_machine::{EntityKey, Message, Reject, Reply, RunKey};
+use steadfast_machine::{AnyInput, EntityKey, Message, Reject, Reply, RunKey};
 use steadfast_storage::{Commit, Outcome};
 use uuid::Uuid;
 
@@ -97,10 +96,10 @@ impl Engine {
         let run = Uuid::parse_str(&body.to_run).ok();
         let envelope =
             Envelope { from: message.from.clone(), sequence: message.sequence, body: body.clone() };
-        let arrival = Input { run, first_run: None, what: What::Message(envelope) };
+        let arrival = AnyInput::message(run, envelope);
         let outcome = self.until_answered(&message.to, arrival).await.map(content);
         let delivered = Delivered { sequence: message.sequence, body, outcome };
-        let news = Input::run(message.from.run, What::Delivered(Box::new(delivered)));
+        let news = AnyInput::delivered(message.from.entity.kind, message.from.run, delivered);
         // A sender that is gone cannot be told; its message goes all the same.
         if self.until_answered(&message.from.entity, news).await.is_err() {
             self.discard(&message).await;
@@ -108,7 +107,7 @@ impl Engine {
     }
 
     /// Tries until it is known what became of it. A refusal is an answer.
-    async fn until_answered(&self, key: &EntityKey, input: Input) -> Result<Reply, Reject> {
+    async fn until_answered(&self, key: &EntityKey, input: AnyInput) -> Result<Reply, Reject> {
         let mut backoff = FIRST_BACKOFF;
         loop {
             match self.apply(key.clone(), input.clone()).await {

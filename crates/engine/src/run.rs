@@ -513,6 +513,9 @@ impl Engine {
         for call in std::mem::take(&mut transaction.calls) {
             self.call_back(call);
         }
+        for page in std::mem::take(&mut transaction.pages) {
+            self.read_page(page);
+        }
         for look in looks {
             look(entity);
         }

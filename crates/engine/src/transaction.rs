@@ -5,7 +5,7 @@ use crate::visibility;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use steadfast_api::v1::history::HistoryEvent;
-use steadfast_machine::decision::{CallbackDue, QueryTask};
+use steadfast_machine::decision::{CallbackDue, PageDue, QueryTask};
 use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::{
     Answer, AnyRun, Batch, Decision, EntityKey, Message, RowKey, RunKey, Task, TaskKey, Time,
@@ -25,6 +25,7 @@ pub struct Transaction {
     pub answers: Vec<Answer>,
     pub queries: Vec<QueryTask>,
     pub calls: Vec<CallbackDue>,
+    pub pages: Vec<PageDue>,
     branches_dropped: Vec<Uuid>,
     bytes: usize,
 }
@@ -90,6 +91,7 @@ impl Transaction {
         self.answers.extend(decision.answers);
         self.queries.extend(decision.queries);
         self.calls.extend(decision.calls);
+        self.pages.extend(decision.pages);
         self.branches_dropped.extend(decision.branches_dropped);
         decision.tasks_added.into_iter().filter(|task| self.tasks_added.contains_key(&task.key)).collect()
     }
@@ -146,6 +148,7 @@ impl Changed {
                 visibility: None,
             };
         };
+        let id = key.entity.id.clone();
         let rows: Vec<(RowKey, Option<Bytes>)> =
             self.rows.iter().map(|row| (row.clone(), run.encode_row(row))).collect();
         RunWrite {
@@ -155,7 +158,7 @@ impl Changed {
             history: (!self.batches.is_empty())
                 .then(|| HistoryChunk { branch: run.branch(), batches: self.batches.clone() }),
             visibility: (self.visibility && (run.is_open() || !is_planted(Planted::ListNotTold)))
-                .then(|| visibility::row(run, schema)),
+                .then(|| visibility::row(&id, run, schema)),
         }
     }
 

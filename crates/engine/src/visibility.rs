@@ -4,15 +4,18 @@ use bytes::Bytes;
 use prost::Message as _;
 use steadfast_api::v1::common::SearchAttributes;
 use steadfast_api::v1::enums::{ActivityExecutionStatus, WorkflowExecutionStatus};
+use steadfast_machine::workflow::activity::INTERNAL_QUEUE;
 use steadfast_machine::workflow::state::Run;
-use steadfast_machine::{AnyRun, Time, standalone_activity};
+use steadfast_machine::{AnyRun, Time, batch, standalone_activity};
 use steadfast_query::{Schema, Value, attribute, values};
 use steadfast_storage::VisibilityRow;
 
-pub fn row(run: &AnyRun, schema: &dyn Schema) -> VisibilityRow {
+/// `id` is that of the run's entity.
+pub fn row(id: &str, run: &AnyRun, schema: &dyn Schema) -> VisibilityRow {
     match run {
         AnyRun::Workflow(run) => workflow(run, schema),
         AnyRun::Activity(run) => activity(run, schema),
+        AnyRun::Batch(run) => batch_operation(id, run, schema),
     }
 }
 
@@ -29,6 +32,26 @@ fn activity(run: &standalone_activity::Run, schema: &dyn Schema) -> VisibilityRo
         transitions: core.transitions,
         search_attributes: attributes.map_or_else(Bytes::new, |a| a.encode_to_vec().into()),
         indexed: attributes.map(|attributes| indexed(attributes, schema)).unwrap_or_default(),
+        ..VisibilityRow::default()
+    }
+}
+
+fn batch_operation(id: &str, run: &batch::Run, schema: &dyn Schema) -> VisibilityRow {
+    let core = &run.core;
+    let attributes = batch::listed::search_attributes(run);
+    VisibilityRow {
+        workflow_type: batch::listed::WORKFLOW_TYPE.into(),
+        task_queue: INTERNAL_QUEUE.into(),
+        status: core.status,
+        start_time: Time(core.start_time),
+        execution_time: Time(core.start_time),
+        close_time: Time(core.close_time).if_set(),
+        transitions: core.transitions,
+        root_workflow_id: id.to_owned(),
+        root_run_id: run.id.to_string(),
+        memo: batch::listed::memo(run).encode_to_vec().into(),
+        search_attributes: attributes.encode_to_vec().into(),
+        indexed: indexed(&attributes, schema),
         ..VisibilityRow::default()
     }
 }

@@ -4,8 +4,9 @@ use crate::decision::Decision;
 use crate::env::Env;
 use crate::key::{CallerId, EntityKey, Kind, RowKey, Time};
 use crate::reject::Reject;
+use crate::workflow::message::{Delivered, Envelope};
 use crate::workflow::state::BadRow;
-use crate::{standalone_activity, workflow};
+use crate::{batch, standalone_activity, workflow};
 use bytes::Bytes;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 pub enum AnyRun {
     Workflow(Arc<workflow::state::Run>),
     Activity(Arc<standalone_activity::Run>),
+    Batch(Arc<batch::Run>),
 }
 
 /// An input to an entity of any kind.
@@ -22,6 +24,7 @@ pub enum AnyRun {
 pub enum AnyInput {
     Workflow(workflow::input::Input),
     Activity(standalone_activity::Input),
+    Batch(batch::Input),
 }
 
 impl From<workflow::input::Input> for AnyInput {
@@ -36,12 +39,19 @@ impl From<standalone_activity::Input> for AnyInput {
     }
 }
 
+impl From<batch::Input> for AnyInput {
+    fn from(input: batch::Input) -> AnyInput {
+        AnyInput::Batch(input)
+    }
+}
+
 impl AnyInput {
     /// The run that it names.
     pub fn run(&self) -> Option<Uuid> {
         match self {
             AnyInput::Workflow(input) => input.run,
             AnyInput::Activity(input) => input.run,
+            AnyInput::Batch(input) => input.run,
         }
     }
 
@@ -51,6 +61,7 @@ impl AnyInput {
             Kind::Activity => {
                 standalone_activity::Input::run(run, standalone_activity::What::AlarmDue).into()
             }
+            Kind::Batch => batch::Input::run(run, batch::What::AlarmDue).into(),
             _ => workflow::input::Input::run(run, workflow::input::What::AlarmDue).into(),
         }
     }
@@ -59,7 +70,23 @@ impl AnyInput {
     pub fn delete(kind: Kind, run: Uuid) -> AnyInput {
         match kind {
             Kind::Activity => standalone_activity::Input::run(run, standalone_activity::What::Delete).into(),
+            Kind::Batch => batch::Input::run(run, batch::What::Delete).into(),
             _ => workflow::input::Input::run(run, workflow::input::What::Delete).into(),
+        }
+    }
+
+    /// A message arrives that another run, or the same, sent. Only workflows get any.
+    pub fn message(run: Option<Uuid>, envelope: Envelope) -> AnyInput {
+        let what = workflow::input::What::Message(envelope);
+        workflow::input::Input { run, first_run: None, what }.into()
+    }
+
+    /// To the sender of a message: how it ended.
+    pub fn delivered(kind: Kind, run: Uuid, delivered: Delivered) -> AnyInput {
+        let delivered = Box::new(delivered);
+        match kind {
+            Kind::Batch => batch::Input::run(run, batch::What::Delivered(delivered)).into(),
+            _ => workflow::input::Input::run(run, workflow::input::What::Delivered(delivered)).into(),
         }
     }
 }
@@ -86,13 +113,18 @@ impl<'a> AnyRuns<'a> {
             named: self.named.and_then(activity),
         }
     }
+
+    fn batches(self) -> batch::Runs<'a> {
+        let batch = |run: &'a AnyRun| run.batch().map(|run| &**run);
+        batch::Runs { current: self.current.and_then(batch), named: self.named.and_then(batch) }
+    }
 }
 
 /// History that the input needs to have loaded.
 pub fn needs(runs: AnyRuns<'_>, input: &AnyInput) -> workflow::Needs {
     match input {
         AnyInput::Workflow(input) => workflow::needs(runs.workflows(), input),
-        AnyInput::Activity(_) => workflow::Needs::default(),
+        AnyInput::Activity(_) | AnyInput::Batch(_) => workflow::Needs::default(),
     }
 }
 
@@ -106,6 +138,7 @@ pub fn apply(
     match input {
         AnyInput::Workflow(input) => workflow::apply(entity, runs.workflows(), input, env),
         AnyInput::Activity(input) => standalone_activity::apply(entity, runs.activities(), input, env),
+        AnyInput::Batch(input) => batch::apply(entity, runs.batches(), input, env),
     }
 }
 
@@ -117,6 +150,7 @@ impl AnyRun {
             Kind::Activity => {
                 Ok(AnyRun::Activity(Arc::new(standalone_activity::Run::decode(id, core, rows)?)))
             }
+            Kind::Batch => Ok(AnyRun::Batch(Arc::new(batch::Run::decode(id, core, rows)?))),
             kind => Err(BadRow(format!("a run of the kind {kind:?}, which this version does not know"))),
         }
     }
@@ -124,14 +158,21 @@ impl AnyRun {
     pub fn workflow(&self) -> Option<&Arc<workflow::state::Run>> {
         match self {
             AnyRun::Workflow(run) => Some(run),
-            AnyRun::Activity(_) => None,
+            AnyRun::Activity(_) | AnyRun::Batch(_) => None,
         }
     }
 
     pub fn activity(&self) -> Option<&Arc<standalone_activity::Run>> {
         match self {
             AnyRun::Activity(run) => Some(run),
-            AnyRun::Workflow(_) => None,
+            AnyRun::Workflow(_) | AnyRun::Batch(_) => None,
+        }
+    }
+
+    pub fn batch(&self) -> Option<&Arc<batch::Run>> {
+        match self {
+            AnyRun::Batch(run) => Some(run),
+            AnyRun::Workflow(_) | AnyRun::Activity(_) => None,
         }
     }
 
@@ -139,6 +180,7 @@ impl AnyRun {
         match self {
             AnyRun::Workflow(run) => run.id,
             AnyRun::Activity(run) => run.id,
+            AnyRun::Batch(run) => run.id,
         }
     }
 
@@ -146,6 +188,7 @@ impl AnyRun {
         match self {
             AnyRun::Workflow(run) => run.encode_core(),
             AnyRun::Activity(run) => run.encode_core(),
+            AnyRun::Batch(run) => run.encode_core(),
         }
     }
 
@@ -153,6 +196,7 @@ impl AnyRun {
         match self {
             AnyRun::Workflow(run) => run.encode_row(key),
             AnyRun::Activity(run) => run.encode_row(key),
+            AnyRun::Batch(run) => run.encode_row(key),
         }
     }
 
@@ -160,6 +204,7 @@ impl AnyRun {
         match self {
             AnyRun::Workflow(run) => run.is_open(),
             AnyRun::Activity(run) => run.is_open(),
+            AnyRun::Batch(run) => run.is_open(),
         }
     }
 
@@ -168,6 +213,7 @@ impl AnyRun {
         match self {
             AnyRun::Workflow(run) => run.alarm(),
             AnyRun::Activity(run) => run.alarm(),
+            AnyRun::Batch(run) => run.alarm(),
         }
     }
 
@@ -176,6 +222,7 @@ impl AnyRun {
         match self {
             AnyRun::Workflow(run) => run.stored_alarm(),
             AnyRun::Activity(run) => run.alarm(),
+            AnyRun::Batch(run) => run.stored_alarm(),
         }
     }
 
@@ -202,7 +249,11 @@ impl AnyRun {
     /// 20,000 of them, with what the allocator adds.
     pub fn weight(&self) -> usize {
         const WAITING: usize = 5_200;
-        let Some(run) = self.workflow() else { return WAITING };
+        let run = match self {
+            AnyRun::Workflow(run) => run,
+            AnyRun::Activity(_) => return WAITING,
+            AnyRun::Batch(run) => return WAITING + run.weight(),
+        };
         WAITING
             + run.activities.len() * 700
             + run.timers.len() * 250

@@ -1,6 +1,7 @@
 //! What a machine decides: a closed list of changes and effects, which the engine stores first and carries out after.
 
 use crate::any::AnyRun;
+use crate::batch::CursorRow;
 use crate::duration::SECOND;
 use crate::key::{CallerId, EntityKey, RowKey, RunKey, TaskKey, Time};
 use crate::reject::Reject;
@@ -98,6 +99,19 @@ pub struct CallbackDue {
     pub url: String,
 }
 
+/// A page of the targets of a batch operation that is to be read. What it holds comes back as an input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PageDue {
+    pub run: RunKey,
+    pub number: i64,
+    pub query: String,
+    /// Where it begins; absent for the first.
+    pub after: Option<CursorRow>,
+    pub limit: usize,
+    /// How many targets there are in all is asked, too.
+    pub count: bool,
+}
+
 /// What the caller hears, once the decision is durable.
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -130,6 +144,8 @@ pub struct Decision {
     pub queries: Vec<QueryTask>,
     /// Callbacks to call now. The callback's row says so too, until the end of the call is stored.
     pub calls: Vec<CallbackDue>,
+    /// Pages to read now. The alarm of their run says so too, until they are there.
+    pub pages: Vec<PageDue>,
     /// Runs whose history is no longer used by anybody: their branches may go.
     pub branches_dropped: Vec<Uuid>,
 }
@@ -146,6 +162,7 @@ impl Decision {
             messages_done: Vec::new(),
             queries: Vec::new(),
             calls: Vec::new(),
+            pages: Vec::new(),
             branches_dropped: Vec::new(),
         }
     }

@@ -150,6 +150,8 @@ pub enum RowTable {
     Callback = 13,
     /// How a standalone activity ended; one row.
     Outcome = 14,
+    /// The targets of a batch operation that it works on; one row.
+    Page = 15,
 }
 
 impl RowTable {
@@ -170,7 +172,7 @@ impl RowTable {
             NexusOperation,
             Callback,
             Outcome,
-            Outcome,
+            Page,
         ]
         .into_iter()
         .find(|table| *table as u8 == number)

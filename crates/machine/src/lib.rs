@@ -8,6 +8,7 @@
 #![allow(deprecated)]
 
 pub mod any;
+pub mod batch;
 pub mod cron;
 pub mod decision;
 pub mod duration;

@@ -90,6 +90,15 @@ pub struct Limits {
     pub eager_activities: bool,
     /// Calls that wait, for each namespace and method.
     pub long_calls: usize,
+    /// Whether there are batch operations.
+    pub batches: bool,
+    /// Batch operations that run at the same time in a namespace.
+    pub batches_at_once: usize,
+    /// Of one batch operation: targets a second, and targets at the same time.
+    pub batch_operations_per_second: usize,
+    pub batch_concurrency: usize,
+    /// Targets that a batch operation reads at once and keeps.
+    pub batch_page: usize,
 }
 
 /// Why an id or a name with a NUL in it is refused: not every store can hold one in a text, and no store may take what
@@ -152,6 +161,11 @@ impl Default for Limits {
             cross_namespace_commands: false,
             eager_activities: true,
             long_calls: 1200,
+            batches: true,
+            batches_at_once: 1,
+            batch_operations_per_second: 50,
+            batch_concurrency: 5,
+            batch_page: 1000,
         }
     }
 }

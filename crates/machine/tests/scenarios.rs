@@ -1,17 +1,20 @@
 //! Scenarios of the machines as plain text.
 //!
-//! A file in `scenarios/` (of workflows) or `scenarios/standalone/` (of a standalone activity) is a list of blocks: a line with an input, indented lines that belong to it (the commands of a
+//! A file in `scenarios/` (of workflows), `scenarios/standalone/` (of a standalone activity) or `scenarios/batch/` (of a batch operation) is a list of blocks: a line with an input, indented lines that belong to it (the commands of a
 //! completion), `----`, and what came of it. Run with `UPDATE_SCENARIOS=1` the test writes what comes of the inputs
-//! into the files instead of comparing. `support/input.rs` and `support/standalone.rs`
-//! list the inputs.
+//! into the files instead of comparing. `support/input.rs`, `support/standalone.rs` and
+//! `support/batch.rs` list the inputs.
 
 // The API marks fields as deprecated that SDKs still send.
 #![allow(deprecated)]
 
+#[path = "support/batch.rs"]
+mod batch;
 #[path = "support/standalone.rs"]
 mod standalone;
 mod support;
 
+use batch::Batch;
 use standalone::Standalone;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -29,6 +32,14 @@ fn scenarios() {
 fn scenarios_of_standalone_activities() {
     check("tests/scenarios/standalone", |text| {
         let mut world = Standalone::new();
+        run(text, |input| world.execute(input))
+    });
+}
+
+#[test]
+fn scenarios_of_batch_operations() {
+    check("tests/scenarios/batch", |text| {
+        let mut world = Batch::new();
         run(text, |input| world.execute(input))
     });
 }

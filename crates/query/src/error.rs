@@ -46,6 +46,11 @@ impl QueryError {
         self
     }
 
+    /// What is wrong, without a prefix.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     pub fn kind(&self) -> QueryErrorKind {
         self.kind
     }

@@ -209,12 +209,16 @@ impl Filter {
         }
     }
 
+    /// Whether internal executions stay hidden: the query does not ask for a division.
+    pub fn hides_divisions(&self) -> bool {
+        let no_division = Node::Test(Attribute::Column(Column::NamespaceDivision), Test::Null);
+        matches!(&self.condition, Node::And(parts) if parts.contains(&no_division))
+    }
+
     /// Whether the filter depends on type and status alone and leaves internal executions hidden. Then a count can be
     /// answered from counters by type and status without looking at a row: [`Filter::counts`] says from which.
     pub fn is_for_counters(&self) -> bool {
-        let hides_divisions = matches!(&self.condition, Node::And(parts)
-            if parts.contains(&Node::Test(Attribute::Column(Column::NamespaceDivision), Test::Null)));
-        hides_divisions
+        self.hides_divisions()
             && self.condition.tests_only(&[
                 Column::WorkflowType,
                 Column::ExecutionStatus,

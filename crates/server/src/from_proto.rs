@@ -3,16 +3,18 @@
 
 pub mod activity_execution_operations;
 mod activity_executions;
+mod batch_operations;
 mod tasks;
 
 pub use activity_executions::start_activity;
+pub use batch_operations::start_batch;
 pub use tasks::*;
 
 use crate::check;
 use steadfast_api::v1::common::SearchAttributes;
 use steadfast_api::v1::enums::{
-    ResetReapplyExcludeType, ResetReapplyType, UpdateWorkflowExecutionLifecycleStage as Stage,
-    WorkflowIdConflictPolicy as Conflict, WorkflowIdReusePolicy as Reuse,
+    UpdateWorkflowExecutionLifecycleStage as Stage, WorkflowIdConflictPolicy as Conflict,
+    WorkflowIdReusePolicy as Reuse,
 };
 use steadfast_api::v1::workflow::PostResetOperation;
 use steadfast_api::v1::workflowservice::{
@@ -364,24 +366,15 @@ pub fn reset(request: ResetWorkflowExecutionRequest, context: &Context<'_>) -> R
     check::reason(&request.reason, context.limits)?;
     check::identity(&request.identity, context.limits)?;
     let (_, run) = check::execution(request.workflow_execution.as_ref())?;
-    let by_type = ResetReapplyType::try_from(request.reset_reapply_type).map_err(|_| {
-        Reject::invalid(format!("unknown reset reapply type: {}", request.reset_reapply_type))
-    })?;
-    let excluded =
-        |kind: ResetReapplyExcludeType| request.reset_reapply_exclude_types.contains(&(kind as i32));
-    let none = by_type == ResetReapplyType::None;
-    let reset = Reset {
-        exclude_signals: none || excluded(ResetReapplyExcludeType::Signal),
-        exclude_updates: none
-            || by_type == ResetReapplyType::Signal
-            || excluded(ResetReapplyExcludeType::Update),
-        exclude_nexus: excluded(ResetReapplyExcludeType::Nexus),
+    let mut reset = Reset {
         request_id: request.request_id,
         reason: request.reason,
         identity: request.identity,
         finish_event_id: request.workflow_task_finish_event_id,
         post_operations: request.post_reset_operations.iter().map(encoded).collect(),
+        ..Reset::default()
     };
+    reset.exclude(request.reset_reapply_type, &request.reset_reapply_exclude_types)?;
     let id = request.workflow_execution.unwrap_or_default().workflow_id;
     Ok((id, Input { run, first_run: None, what: What::Reset(Box::new(reset)) }))
 }

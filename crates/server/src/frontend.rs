@@ -39,6 +39,8 @@ pub struct Frontend {
     rate: Rate,
     /// Done when the server stops: long polls end with empty responses.
     pub stopping: CancellationToken,
+    /// Held by who starts a batch operation: how many of them run in a namespace is limited.
+    pub batch_starts: tokio::sync::Mutex<()>,
     long_calls: Mutex<HashMap<(Uuid, &'static str), usize>>,
 }
 
@@ -60,6 +62,7 @@ impl Frontend {
             rate: Rate::new(limits.namespace_calls),
             limits,
             stopping,
+            batch_starts: tokio::sync::Mutex::default(),
             long_calls: Mutex::default(),
         }
     }

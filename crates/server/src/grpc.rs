@@ -5,6 +5,7 @@ pub mod activity_execution_operations;
 pub mod activity_executions;
 pub mod activity_operations;
 mod activity_tasks;
+pub mod batch_operations;
 pub mod cluster;
 pub mod describe;
 pub mod history;

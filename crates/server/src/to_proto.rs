@@ -2,11 +2,13 @@
 //! `to_proto/describe.rs`.
 
 mod activity_executions;
+mod batch_operations;
 mod describe;
 mod queues;
 mod tasks;
 
 pub use activity_executions::*;
+pub use batch_operations::*;
 pub use describe::*;
 pub use queues::*;
 pub use tasks::*;

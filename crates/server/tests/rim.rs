@@ -6,6 +6,8 @@ mod activities;
 mod activity_executions;
 #[path = "rim/activity_operations.rs"]
 mod activity_operations;
+#[path = "rim/batch_operations.rs"]
+mod batch_operations;
 #[path = "rim/callbacks.rs"]
 mod callbacks;
 #[path = "rim/described.rs"]

@@ -4,7 +4,7 @@ use super::message::{Content, Delivered, Envelope};
 use super::reply::WorkflowReply;
 use super::state::Run;
 use super::step::Step;
-use super::{Runs, child, child_start, external, upkeep};
+use super::{Runs, batch, child, child_start, external, upkeep};
 use crate::decision::{Decision, Reply};
 use crate::env::Env;
 use crate::key::EntityKey;
@@ -32,7 +32,8 @@ pub fn message(
         Some(Content::CancelExternal(cancel)) => {
             external::cancel(entity, runs.named, &envelope.from, cancel, env)
         }
-        Some(Content::ChildStarted(_) | Content::ExternalOutcome(_)) | None => {
+        Some(Content::BatchOperation(operation)) => batch::apply(entity, runs, operation, env),
+        Some(Content::ChildStarted(_) | Content::ExternalOutcome(_) | Content::ResetPoint(_)) | None => {
             Err(Reject::invalid("an answer came as a message"))
         }
     }

@@ -1,12 +1,16 @@
 //! Everything that can happen to a workflow.
 
 use crate::key::CallerId;
+use crate::reject::Reject;
 use bytes::Bytes;
 use steadfast_api::v1::command::Command;
 use steadfast_api::v1::common::{
     Callback, Header, Link, Memo, Payloads, Priority, RetryPolicy, SearchAttributes,
 };
-use steadfast_api::v1::enums::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowTaskFailedCause};
+use steadfast_api::v1::enums::{
+    ResetReapplyExcludeType, ResetReapplyType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    WorkflowTaskFailedCause,
+};
 use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::protocol::Message as ProtocolMessage;
 use steadfast_api::v1::query::{WorkflowQuery, WorkflowQueryResult};
@@ -359,4 +363,22 @@ pub struct Reset {
     pub exclude_updates: bool,
     pub exclude_nexus: bool,
     pub post_operations: Vec<Bytes>,
+}
+
+impl Reset {
+    /// Says what is not recorded once more: by the older way, and by kinds.
+    ///
+    /// # Errors
+    /// The older way is a number that means nothing.
+    pub fn exclude(&mut self, by_type: i32, kinds: &[i32]) -> Result<(), Reject> {
+        let by_type = ResetReapplyType::try_from(by_type)
+            .map_err(|_| Reject::invalid(format!("unknown reset reapply type: {by_type}")))?;
+        let excluded = |kind: ResetReapplyExcludeType| kinds.contains(&(kind as i32));
+        let none = by_type == ResetReapplyType::None;
+        self.exclude_signals = none || excluded(ResetReapplyExcludeType::Signal);
+        self.exclude_updates =
+            none || by_type == ResetReapplyType::Signal || excluded(ResetReapplyExcludeType::Update);
+        self.exclude_nexus = excluded(ResetReapplyExcludeType::Nexus);
+        Ok(())
+    }
 }

@@ -5,6 +5,7 @@
 //! sender as [`Delivered`], and the commit of that takes the message out of the outbox: no commit spans two entities.
 
 use super::rows::ParentRow;
+use crate::batch::{BatchOperation, ResetPoint};
 use crate::key::RunKey;
 use crate::reject::Reject;
 use steadfast_api::v1::common::{Header, Payloads};
@@ -28,7 +29,7 @@ pub struct Delivered {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Body {
-    #[prost(oneof = "Content", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Content", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub content: Option<Content>,
     /// The run that it is for; empty for the current one.
     #[prost(string, tag = "100")]
@@ -59,6 +60,12 @@ pub enum Content {
     /// To the sender of a signal or a cancel request: how it ended.
     #[prost(message, tag = "8")]
     ExternalOutcome(ExternalOutcome),
+    /// Of a batch operation to one of its targets.
+    #[prost(message, tag = "9")]
+    BatchOperation(BatchOperation),
+    /// To a batch operation: the point of the reset is in another run.
+    #[prost(message, tag = "10")]
+    ResetPoint(ResetPoint),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -5,6 +5,7 @@ pub(crate) mod activity_end;
 pub mod activity_operations;
 mod activity_start;
 mod alarm;
+mod batch;
 pub mod callback;
 mod cancel;
 mod chain;
@@ -24,7 +25,7 @@ pub mod message;
 mod multi_operation;
 mod options;
 mod pause;
-mod payload;
+pub(crate) mod payload;
 pub mod projection;
 mod query;
 pub mod reply;
@@ -97,6 +98,7 @@ pub fn needs(runs: Runs<'_>, input: &Input) -> Needs {
         }
         What::AlarmDue => first_event(named),
         What::Delete => Needs { branches: delete::shares(named), ..Needs::default() },
+        What::Message(envelope) => batch::needs(runs, envelope),
         What::Reset(_) => Needs { chain: Some(named.id), ..Needs::default() },
         What::ResetActivity { selector, restore_original_options: true, .. } => {
             activity_operations::needs(named, selector)

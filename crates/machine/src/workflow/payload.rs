@@ -5,7 +5,12 @@ use steadfast_api::v1::common::{Payload, Payloads};
 
 /// One payload that holds a JSON string.
 pub fn json_text(text: &str) -> Payloads {
-    Payloads { payloads: vec![json(format!("\"{}\"", escaped(text)), &[])] }
+    Payloads { payloads: vec![json(quoted(text), &[])] }
+}
+
+/// A JSON string.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", escaped(text))
 }
 
 /// A payload of JSON that is written already, with more metadata.
@@ -18,7 +23,7 @@ pub fn json(data: String, metadata: &[(&str, &str)]) -> Payload {
 
 /// A search attribute that is a list of keywords.
 pub fn keywords<'a>(words: impl IntoIterator<Item = &'a str>) -> Payload {
-    let words: Vec<String> = words.into_iter().map(|word| format!("\"{}\"", escaped(word))).collect();
+    let words: Vec<String> = words.into_iter().map(quoted).collect();
     json(format!("[{}]", words.join(",")), &[("type", "KeywordList")])
 }
 

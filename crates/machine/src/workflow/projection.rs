@@ -430,6 +430,7 @@ pub fn derived(run: &Run) -> Run {
         buffered_bytes: 0,
         new_run_id: String::new(),
         reset_run_id: String::new(),
+        reset_request_id: String::new(),
         last_reset_time: 0,
         original_start_time: 0,
         stamps: 0,

@@ -40,6 +40,11 @@ pub fn apply(
     if reset.request_id.is_empty() {
         return Err(Reject::invalid("RequestId is not set on request."));
     }
+    if base.core.reset_request_id == reset.request_id
+        && let Ok(run_id) = Uuid::parse_str(&base.core.reset_run_id)
+    {
+        return Ok(Decision::reply(WorkflowReply::Reset { run_id }));
+    }
     let operations = operations(reset)?;
     let prefix = prefix(base, reset.finish_event_id, env)?;
     let id = env.ids.run_id(env.now, Some(current.id));
@@ -53,6 +58,7 @@ pub fn apply(
 
     let mut old = Step::on(entity, base);
     old.run.core.reset_run_id = id.to_string();
+    old.run.core.reset_request_id.clone_from(&reset.request_id);
     old.run.core.forked = true;
     old.durable = true;
     let (mut later, last) = later_events(base.id, reset.finish_event_id, env);

@@ -109,6 +109,9 @@ pub struct CoreRow {
     /// Bytes of the run's other rows. Of a run that began in an earlier version: of what changed since.
     #[prost(int64, tag = "51")]
     pub state_bytes: i64,
+    /// The request that reset from this run last, by which its echo is known; its run is `reset_run_id`.
+    #[prost(string, tag = "52")]
+    pub reset_request_id: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -189,7 +189,7 @@ impl Run {
                     let callback: CallbackRow = row("callback", bytes)?;
                     run.callbacks.insert(callback.sequence, Arc::new(callback));
                 }
-                RowTable::NexusOperation | RowTable::Outcome => {
+                RowTable::NexusOperation | RowTable::Outcome | RowTable::Page => {
                     return Err(BadRow(format!("a row of table {:?}", key.table)));
                 }
             }
@@ -227,7 +227,7 @@ impl Run {
             RowTable::RequestId => bytes(&**self.request_ids.get(text())?),
             RowTable::SignalId => self.signal_ids.contains(text()).then(Bytes::new),
             RowTable::Callback => bytes(&**self.callbacks.get(&number())?),
-            RowTable::NexusOperation | RowTable::Outcome => None,
+            RowTable::NexusOperation | RowTable::Outcome | RowTable::Page => None,
         }
     }
 
@@ -251,7 +251,7 @@ impl Run {
             RowTable::RequestId => bytes(self.request_ids.get(text())),
             RowTable::SignalId => usize::from(self.signal_ids.contains(text())),
             RowTable::Callback => bytes(self.callbacks.get(&number())),
-            RowTable::NexusOperation | RowTable::Outcome => 0,
+            RowTable::NexusOperation | RowTable::Outcome | RowTable::Page => 0,
         };
         if row == 0 { 0 } else { row + key.key.len() }
     }

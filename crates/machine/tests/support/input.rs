@@ -5,7 +5,7 @@
 //!     signal w name [input=] [request=]          signal-with-start w name [as start]
 //!     cancel w [reason=]     terminate w [reason=]     delete w
 //!     poll w [sticky]                            a worker takes the workflow task that is in a queue
-//!     complete w [sticky=name] [return-new] [force-new] [checksum=] [stale]     commands follow, see `commands.rs`
+//!     complete w [sticky=name] [return-new] [force-new] [checksum=] [build=] [stale]     commands follow, see `commands.rs`
 //!     fail-task w [cause=] [message=]            sticky-unavailable w         reset-sticky w
 //!     activity w a1                              a worker takes the activity task
 //!     end-activity w a1 [result=] [failure= type= non-retryable delay=] [canceled] [by-id]
@@ -26,7 +26,7 @@ use super::operate;
 use super::world::{Rule, World};
 use prost::Message as _;
 use std::fmt::Write as _;
-use steadfast_api::v1::common::{Callback, Memo, Priority, callback};
+use steadfast_api::v1::common::{Callback, Memo, Priority, WorkerVersionStamp, callback};
 use steadfast_api::v1::enums::{
     QueryRejectCondition, UpdateWorkflowExecutionLifecycleStage as Stage,
     WorkflowIdConflictPolicy as Conflict, WorkflowIdReusePolicy as Reuse, WorkflowTaskFailedCause,
@@ -36,6 +36,7 @@ use steadfast_api::v1::update::{
     Input as UpdateInput, Meta, Outcome, Request as UpdateRequest, outcome::Value,
 };
 use steadfast_api::v1::workflow::OnConflictOptions;
+use steadfast_api::v1::workflowservice::RespondWorkflowTaskCompletedRequest;
 use steadfast_machine::QueueType;
 use steadfast_machine::workflow::input::*;
 use steadfast_machine::workflow::reply::{StartedWorkflowTask, UpdateReply, WorkflowReply};
@@ -230,6 +231,7 @@ fn complete(world: &World, w: &str, line: &mut Line, below: &[&str]) -> Result<C
     if line.flag("stale") {
         token.attempt += 1;
     }
+    let build = line.text("build", "");
     Ok(CompleteWorkflowTask {
         token,
         commands: worker.commands,
@@ -240,6 +242,12 @@ fn complete(world: &World, w: &str, line: &mut Line, below: &[&str]) -> Result<C
         return_new_task: line.flag("return-new"),
         force_create_task: line.flag("force-new"),
         binary_checksum: line.text("checksum", ""),
+        request: Box::new(RespondWorkflowTaskCompletedRequest {
+            worker_version_stamp: (!build.is_empty())
+                .then(|| WorkerVersionStamp { build_id: build.clone(), ..WorkerVersionStamp::default() }),
+            ..RespondWorkflowTaskCompletedRequest::default()
+        }),
+        build_id: build,
         ..CompleteWorkflowTask::default()
     })
 }

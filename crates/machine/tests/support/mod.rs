@@ -5,5 +5,6 @@ pub mod commands;
 pub mod input;
 pub mod line;
 pub mod operate;
+pub mod operation;
 pub mod show;
 pub mod world;

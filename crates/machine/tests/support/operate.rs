@@ -1,6 +1,6 @@
 //! The inputs of a scenario that operators make.
 //!
-//!     reset w/1 4 [reason=] [exclude=signals,updates]      to before the end of the workflow task of event 4
+//!     reset w/1 4 [reason=] [exclude=signals,updates] [request=]      to before the end of the workflow task of event 4
 //!     pause w [request=]                         unpause w
 //!     options w mask=priority.priority_key,… [priority=] [fairness=] [weight=] [auto-upgrade] [pinned [build=]]
 //!     pause-activity w a1|type=A|all             unpause-activity w a1|type=A|all [attempts] [heartbeat] [jitter=]
@@ -8,9 +8,11 @@
 //!     activity-options w a1|type=A|all restore
 //!     activity-options w a1|type=A|all mask=… [queue=] [close=] [start=] [schedule_to_close=] [heartbeat=] [retry=]
 //!         [priority=]
+//!     batch w …                                  a batch operation comes to it; which ones there are is in `operation.rs`
 
 use super::commands::queue;
 use super::line::Line;
+use super::operation::operation;
 use prost_types::FieldMask;
 use steadfast_api::v1::activity::ActivityOptions;
 use steadfast_api::v1::common::Priority;
@@ -21,7 +23,11 @@ use steadfast_api::v1::workflowservice::{
     UpdateActivityOptionsRequest, UpdateWorkflowExecutionOptionsRequest,
     update_activity_options_request::Activity,
 };
+use steadfast_machine::batch::{BatchOperation, OperationRow};
 use steadfast_machine::workflow::input::{ActivitySelector, Reset, What};
+use steadfast_machine::workflow::message::{Body, Content, Envelope};
+use steadfast_machine::{EntityKey, Kind};
+use uuid::Uuid;
 
 /// `None` for a line that is not an operator's.
 pub fn what(line: &mut Line) -> Result<Option<What>, String> {
@@ -58,8 +64,20 @@ pub fn what(line: &mut Line) -> Result<Option<What>, String> {
             jitter: line.nanos("jitter")?,
         },
         "activity-options" => What::UpdateActivityOptions(Box::new(activity_options(line)?)),
+        "batch" => What::Message(batch(line)?),
         _ => return Ok(None),
     }))
+}
+
+/// The same batch whenever it comes, so its request id is the same, too.
+fn batch(line: &mut Line) -> Result<Envelope, String> {
+    let operation = Some(OperationRow { operation: Some(operation(line)?) });
+    let event_id = line.number("event", 0)?;
+    let operation =
+        BatchOperation { operation, reason: "a batch".into(), request_id: "a batch".into(), event_id };
+    let entity = EntityKey { namespace: Uuid::from_u128(1), kind: Kind::Batch, id: "job".into() };
+    let body = Body { content: Some(Content::BatchOperation(operation)), to_run: String::new() };
+    Ok(Envelope { from: entity.run(Uuid::from_u128(7)), sequence: 0, body })
 }
 
 fn reset(line: &mut Line) -> Result<Reset, String> {
@@ -67,7 +85,7 @@ fn reset(line: &mut Line) -> Result<Reset, String> {
     let exclude = line.text("exclude", "");
     let excludes = |kind: &str| exclude.split(',').any(|excluded| excluded == kind);
     Ok(Reset {
-        request_id: "a reset".into(),
+        request_id: line.text("request", "a reset"),
         reason: line.text("reason", "again"),
         identity: "operator".into(),
         finish_event_id,
@@ -77,12 +95,12 @@ fn reset(line: &mut Line) -> Result<Reset, String> {
     })
 }
 
-fn mask(line: &mut Line) -> Option<FieldMask> {
+pub fn mask(line: &mut Line) -> Option<FieldMask> {
     let paths = line.field("mask")?;
     Some(FieldMask { paths: paths.split(',').filter(|path| !path.is_empty()).map(str::to_owned).collect() })
 }
 
-fn priority(line: &mut Line) -> Result<Option<Priority>, String> {
+pub fn priority(line: &mut Line) -> Result<Option<Priority>, String> {
     let (key, fairness, weight) = (line.field("priority"), line.field("fairness"), line.field("weight"));
     if key.is_none() && fairness.is_none() && weight.is_none() {
         return Ok(None);

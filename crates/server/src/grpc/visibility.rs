@@ -7,6 +7,8 @@ use crate::status::Refusal;
 use crate::to_proto;
 use crate::token::{ListPage, bytes_of, uuid_of};
 use bytes::Bytes;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use steadfast_engine::NamespaceState;
 
 use steadfast_api::v1::common::Payload;
@@ -19,7 +21,7 @@ use steadfast_machine::{Kind, Reject, RunKey, Time};
 use steadfast_query::{
     Attribute, AttributeType, Filter, GroupBy, QueryError, Schema, parse, resolve, status_name,
 };
-use steadfast_storage::{PageKey, VisibilityRow};
+use steadfast_storage::{PageKey, VisibilityPage, VisibilityRow};
 
 /// Names that lists of standalone activities have beside those of workflows.
 struct ActivityNames<'a>(&'a NamespaceState);
@@ -81,7 +83,11 @@ pub(super) async fn rows(
             run: uuid_of(&page.run),
         })
     };
-    let page = frontend.engine.list(namespace.id, kind, filter, after, size).await?;
+    let mut page = frontend.engine.list(namespace.id, kind, filter.clone(), after, size).await?;
+    if kind == Kind::Workflow && !filter.hides_divisions() {
+        let batches = frontend.engine.list(namespace.id, Kind::Batch, filter, after, size).await?;
+        page = merged(page, batches, size);
+    }
     let next = page.next.map_or_else(Bytes::new, |next| {
         frontend.tokens.list_page(ListPage {
             close_time: next.close_time.0,
@@ -90,6 +96,20 @@ pub(super) async fn rows(
         })
     });
     Ok((page.rows, next))
+}
+
+/// Batch operations stand among the workflows, as they are some in the reference, for those who ask for their division.
+fn merged(mut page: VisibilityPage, other: VisibilityPage, size: usize) -> VisibilityPage {
+    let more = page.next.is_some() || other.next.is_some();
+    page.rows.extend(other.rows);
+    page.rows.sort_by_key(|(key, row)| {
+        let place = PageKey::of(row, key.run);
+        (Reverse(place.close_time), Reverse(place.start_time), place.run)
+    });
+    let more = more || page.rows.len() > size;
+    page.rows.truncate(size);
+    page.next = page.rows.last().filter(|_| more).map(|(key, row)| PageKey::of(row, key.run));
+    page
 }
 
 pub async fn list_workflow_executions(
@@ -133,11 +153,21 @@ pub(super) async fn counted(
     let filter = filter(query, namespace, kind)?;
     match filter.group_by() {
         None => {
-            let count = frontend.engine.count(namespace.id, kind, filter).await?;
+            let mut count = 0;
+            for kind in counted_kinds(kind, &filter) {
+                count += frontend.engine.count(namespace.id, *kind, filter.clone()).await?;
+            }
             Ok(CountWorkflowExecutionsResponse { count: signed(count), groups: Vec::new() })
         }
         Some(GroupBy::ExecutionStatus) => {
-            let by_status = frontend.engine.count_by_status(namespace.id, kind, filter).await?;
+            let mut by_status = BTreeMap::<i32, u64>::new();
+            for kind in counted_kinds(kind, &filter) {
+                for (status, count) in
+                    frontend.engine.count_by_status(namespace.id, *kind, filter.clone()).await?
+                {
+                    *by_status.entry(status).or_default() += count;
+                }
+            }
             let groups: Vec<AggregationGroup> = by_status
                 .into_iter()
                 .filter(|(_, count)| *count != 0)
@@ -154,6 +184,16 @@ pub(super) async fn counted(
         Some(GroupBy::NamespaceDivision) => {
             Err(Reject::Unimplemented("GROUP BY TemporalNamespaceDivision is not built yet".into()).into())
         }
+    }
+}
+
+/// What counts as of a kind.
+fn counted_kinds(kind: Kind, filter: &Filter) -> &'static [Kind] {
+    match kind {
+        Kind::Workflow if !filter.hides_divisions() => &[Kind::Workflow, Kind::Batch],
+        Kind::Activity => &[Kind::Activity],
+        Kind::Batch => &[Kind::Batch],
+        _ => &[Kind::Workflow],
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::table::service;
 use super::{
-    activity_execution_operations, activity_executions, activity_operations, activity_tasks, cluster,
-    describe, history, namespaces, nexus_tasks, query_update, search_attributes, signal, start, task_queues,
-    visibility, workers, workflow_rules, workflow_tasks,
+    activity_execution_operations, activity_executions, activity_operations, activity_tasks,
+    batch_operations, cluster, describe, history, namespaces, nexus_tasks, query_update, search_attributes,
+    signal, start, task_queues, visibility, workers, workflow_rules, workflow_tasks,
 };
 use crate::frontend::Frontend;
 use std::sync::Arc;
@@ -92,10 +92,10 @@ service! {
     set_worker_deployment_manager(SetWorkerDeploymentManagerRequest) -> SetWorkerDeploymentManagerResponse;
     update_workflow_execution(UpdateWorkflowExecutionRequest) -> UpdateWorkflowExecutionResponse = query_update::update_workflow_execution;
     poll_workflow_execution_update(PollWorkflowExecutionUpdateRequest) -> PollWorkflowExecutionUpdateResponse = query_update::poll_workflow_execution_update;
-    start_batch_operation(StartBatchOperationRequest) -> StartBatchOperationResponse;
-    stop_batch_operation(StopBatchOperationRequest) -> StopBatchOperationResponse;
-    describe_batch_operation(DescribeBatchOperationRequest) -> DescribeBatchOperationResponse;
-    list_batch_operations(ListBatchOperationsRequest) -> ListBatchOperationsResponse;
+    start_batch_operation(StartBatchOperationRequest) -> StartBatchOperationResponse = batch_operations::start_batch_operation;
+    stop_batch_operation(StopBatchOperationRequest) -> StopBatchOperationResponse = batch_operations::stop_batch_operation;
+    describe_batch_operation(DescribeBatchOperationRequest) -> DescribeBatchOperationResponse = batch_operations::describe_batch_operation;
+    list_batch_operations(ListBatchOperationsRequest) -> ListBatchOperationsResponse = batch_operations::list_batch_operations;
     poll_nexus_task_queue(PollNexusTaskQueueRequest) -> PollNexusTaskQueueResponse = nexus_tasks::poll_nexus_task_queue;
     respond_nexus_task_completed(RespondNexusTaskCompletedRequest) -> RespondNexusTaskCompletedResponse;
     respond_nexus_task_failed(RespondNexusTaskFailedRequest) -> RespondNexusTaskFailedResponse;
@@ -138,5 +138,5 @@ service! {
     update_activity_execution_options(UpdateActivityExecutionOptionsRequest) -> UpdateActivityExecutionOptionsResponse = activity_execution_operations::update_activity_execution_options;
     terminate_nexus_operation_execution(TerminateNexusOperationExecutionRequest) -> TerminateNexusOperationExecutionResponse;
     delete_nexus_operation_execution(DeleteNexusOperationExecutionRequest) -> DeleteNexusOperationExecutionResponse;
-    poll_workflow_execution_time_skipping(PollWorkflowExecutionTimeSkippingRequest) -> PollWorkflowExecutionTimeSkippingResponse;
+    poll_workflow_execution_time_skipping(PollWorkflowExecutionTimeSkippingRequest) -> PollWorkflowExecutionTimeSkippingResponse = describe::poll_workflow_execution_time_skipping;
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use steadfast_api::v1::history::History;
 use steadfast_machine::workflow::rows::QueuedRow;
 use steadfast_machine::workflow::state::Run;
-use steadfast_machine::{EntityKey, QueueKey, QueueType, RunKey, Task, TaskKey};
+use steadfast_machine::{EntityKey, Kind, QueueKey, QueueType, RunKey, Task, TaskKey};
 use steadfast_storage::{Commit, RunState, TaskChange};
 use uuid::Uuid;
 
@@ -15,8 +15,10 @@ pub struct Audit {
     pub epochs: BTreeMap<u32, u64>,
     pub tasks: BTreeMap<TaskKey, Task>,
     of_run: BTreeMap<Uuid, BTreeSet<TaskKey>>,
-    /// Every run there is, and whether it is open.
+    /// Every run of a workflow that there is, and whether it is open.
     pub runs: BTreeMap<EntityKey, BTreeMap<Uuid, bool>>,
+    /// Batch operations, and whether they run.
+    pub batches: BTreeMap<RunKey, bool>,
     pub messages: BTreeSet<(Uuid, i64)>,
     /// By branch: the id after its last event.
     next_event: BTreeMap<Uuid, i64>,
@@ -49,7 +51,8 @@ impl Audit {
         for (from, sequence) in &commit.messages_done {
             self.messages.remove(&(from.run, *sequence));
         }
-        for write in &commit.runs {
+        let workflows = || commit.runs.iter().filter(|write| write.key.entity.kind == Kind::Workflow);
+        for write in workflows() {
             let runs = self.runs.entry(write.key.entity.clone()).or_default();
             match &write.state {
                 RunState::Put { open, .. } => runs.insert(write.key.run, *open),
@@ -68,7 +71,7 @@ impl Audit {
                 self.check_history(&write.key, run, chunk, &mut wrong);
             }
         }
-        for write in &commit.runs {
+        for write in workflows() {
             self.check_entity(&write.key.entity, &mut wrong);
         }
         wrong

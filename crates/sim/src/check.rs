@@ -20,6 +20,8 @@ pub fn unsettled(world: &World) -> Vec<String> {
     if !audit.messages.is_empty() {
         why.push(format!("{} messages wait", audit.messages.len()));
     }
+    let batches = audit.batches.iter().filter(|(_, open)| **open);
+    why.extend(batches.map(|(key, _)| format!("{key}: a batch operation runs")));
     let open = audit.open_runs();
     drop(audit);
     why.extend(untold(world));
@@ -69,6 +71,7 @@ pub fn all(world: &World) {
     }
     acknowledged(world, &histories);
     told(world, &histories);
+    batches(world, &histories);
 }
 
 /// Whoever wanted to know how a run ends was told, and nobody counts as told who was not.
@@ -82,6 +85,44 @@ fn told(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEvent>)>) {
                 Ok(CallbackState::Succeeded) if !ledger.told.contains(key) => broken("nobody was told"),
                 Ok(CallbackState::Succeeded | CallbackState::Failed) => {}
                 _ => broken("somebody waits to be told"),
+            }
+        }
+    }
+}
+
+/// A batch operation came to everything that was open when it began, unless that closed before, and to nothing twice.
+fn batches(world: &World, histories: &BTreeMap<RunKey, (Run, Vec<HistoryEvent>)>) {
+    let ledger = world.ledger();
+    for (name, (entity, before)) in &ledger.batches {
+        let signals = |history: &[HistoryEvent]| {
+            count(history, |event| match event {
+                Event::WorkflowExecutionSignaledEventAttributes(signal) => signal.signal_name == *name,
+                _ => false,
+            })
+        };
+        for (key, (_, history)) in histories {
+            let times = signals(history);
+            if times > 1 {
+                world.board.violation(format!("{key}: {name} is {times} times in its history"));
+            }
+        }
+        let keys: Vec<RunKey> =
+            world.disk.audit().batches.keys().filter(|key| key.entity == *entity).cloned().collect();
+        let Some(batch) = keys.first().and_then(|key| world.disk.batch(key)) else { continue };
+        let core = &batch.core;
+        if !core.in_flight.is_empty() || core.failed != 0 || batch.status() == Status::Failed {
+            world.board.violation(format!("{}: {core:?}", entity.id));
+        }
+        // Where the clock is set nobody can say what was first.
+        if batch.status() != Status::Completed || world.knobs.jumps != 0 {
+            continue;
+        }
+        world.board.saw("a batch operation comes to its end");
+        for key in before.iter().filter(|key| !world.is_rough(&key.entity.id)) {
+            let Some((run, history)) = histories.get(key) else { continue };
+            let closed_before = !run.is_open() && run.core.close_time <= core.close_time;
+            if signals(history) == 0 && !closed_before {
+                world.board.violation(format!("{key}: {name} did not come, and it was open all the time"));
             }
         }
     }

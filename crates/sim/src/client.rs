@@ -7,6 +7,7 @@ use crate::world::{Phase, QUEUE, World, deadline};
 use prost::Message as _;
 use std::sync::Arc;
 use std::time::Duration;
+use steadfast_api::temporal::api::batch::v1::BatchOperationSignal;
 use steadfast_api::v1::common::{Callback, Payload, Payloads, callback};
 use steadfast_api::v1::enums::{EventType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy};
 use steadfast_api::v1::history::History;
@@ -16,7 +17,7 @@ use steadfast_engine::Failure;
 use steadfast_machine::duration::SECOND;
 use steadfast_machine::workflow::input::*;
 use steadfast_machine::workflow::reply::WorkflowReply;
-use steadfast_machine::{EntityKey, Reject, Reply};
+use steadfast_machine::{EntityKey, Kind, Reject, Reply, batch};
 use uuid::Uuid;
 
 pub fn payloads(text: &str) -> Payloads {
@@ -59,10 +60,40 @@ async fn one(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
         55..62 => signal_with_start(world, random, key).await,
         62..70 => query(world, random, key).await,
         70..82 => update(world, random, key).await,
-        82..85 => terminate(world, random, key).await,
+        82..84 => terminate(world, random, key).await,
+        84 => batch_operation(world, random).await,
         85..88 => cancel(world, random, key).await,
         88..96 => read(world, random, key).await,
         _ => compare(world, random, key).await,
+    }
+}
+
+/// Every workflow is signaled that is open, now and then only until somebody stops it.
+async fn batch_operation(world: &Arc<World>, random: &mut Random) {
+    let name = world.name("batch-");
+    let key = EntityKey { kind: Kind::Batch, ..world.key(&name) };
+    let before = world.disk.audit().open_runs();
+    world.ledger().batches.insert(name.clone(), (key.clone(), before));
+    let signal = BatchOperationSignal { signal: name.clone(), ..BatchOperationSignal::default() };
+    let start = batch::Start {
+        operation: Some(batch::Operation::Signal(signal)),
+        query: "ExecutionStatus = 'Running'".into(),
+        operations_per_second: *random.pick(&[0.0, 1.0, 20.0]),
+        ..batch::Start::default()
+    };
+    let stops = random.percent(20);
+    for what in [
+        batch::What::Start(Box::new(start)),
+        batch::What::Stop { identity: String::new(), reason: String::new() },
+    ] {
+        let input = batch::Input::current(what);
+        let (patience, target) = (world.patience(random), key.clone());
+        let answer = world.call(random, patience, async |engine| engine.apply(target, input).await).await;
+        world.board.note(format_args!("{name}: {}", brief(&answer)));
+        if !stops {
+            return;
+        }
+        tokio::time::sleep(random.millis(0, 3_000)).await;
     }
 }
 

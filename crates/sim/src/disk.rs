@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use steadfast_api::v1::history::{History, HistoryEvent};
+use steadfast_machine::batch;
 use steadfast_machine::decision::Batch;
 use steadfast_machine::workflow::state::Run;
 use steadfast_machine::{EntityKey, Kind, Message, QueueKey, RowTable, RunKey, TaskKey, Time};
@@ -132,7 +133,19 @@ impl Disk {
         self.faulty.inner()
     }
 
-    /// A run as it is stored.
+    /// A batch operation as it is stored.
+    pub fn batch(&self, key: &RunKey) -> Option<batch::Run> {
+        let stored = now(self.faulty.inner().load_run(key)).ok().flatten()?;
+        match batch::Run::decode(stored.run, &stored.core, &stored.rows) {
+            Ok(run) => Some(run),
+            Err(bad) => {
+                self.board.violation(format!("{key}: what is stored does not decode: {}", bad.0));
+                None
+            }
+        }
+    }
+
+    /// A workflow's run as it is stored.
     pub fn run(&self, key: &RunKey) -> Option<Run> {
         let stored = now(self.faulty.inner().load_run(key)).ok().flatten()?;
         match Run::decode(stored.run, &stored.core, &stored.rows) {
@@ -173,7 +186,10 @@ impl Disk {
     pub fn overdue(&self, moment: Time) -> Vec<(Time, RunKey)> {
         let mut due = now(self.faulty.inner().alarms(moment, usize::MAX)).unwrap_or_default();
         // The alarm of a closed run stays due while somebody is called, who may take his time to answer.
-        due.retain(|(_, key)| self.run(key).is_some_and(|run| run.is_open()));
+        // That of a batch stays due until the page is there that it asked for.
+        due.retain(|(_, key)| {
+            key.entity.kind == Kind::Workflow && self.run(key).is_some_and(|run| run.is_open())
+        });
         due
     }
 
@@ -219,7 +235,12 @@ impl Disk {
         };
         if written {
             let stored: BTreeMap<Uuid, Option<Run>> =
-                copy.runs.iter().map(|write| (write.key.run, self.run(&write.key))).collect();
+                workflows(&copy).map(|key| (key.run, self.run(key))).collect();
+            let batches = copy.runs.iter().filter(|write| write.key.entity.kind == Kind::Batch);
+            let batches: Vec<_> = batches.map(|write| (write.key.clone(), self.batch(&write.key))).collect();
+            for (key, run) in batches {
+                self.audit().batches.insert(key, run.is_some_and(|run| run.is_open()));
+            }
             let wrong = self.audit().applied(&copy, &stored);
             for what in wrong {
                 self.board.violation(what);
@@ -500,4 +521,9 @@ impl Store for ProcessStore {
 
     /// The disk stays: only the process goes.
     async fn close(&self) {}
+}
+
+/// The runs of workflows that a commit writes.
+fn workflows(commit: &Commit) -> impl Iterator<Item = &RunKey> {
+    commit.runs.iter().map(|write| &write.key).filter(|key| key.entity.kind == Kind::Workflow)
 }

@@ -10,6 +10,8 @@ pub struct Ledger {
     pub starts: BTreeMap<String, (EntityKey, Option<Uuid>)>,
     /// By name, which is also the request id: whether it was acknowledged.
     pub signals: BTreeMap<String, (EntityKey, bool)>,
+    /// Batch operations by the name of the signal that they send, with the runs that were open before they began.
+    pub batches: BTreeMap<String, (EntityKey, Vec<RunKey>)>,
     /// Markers of completions, by name.
     pub markers: BTreeMap<String, (RunKey, bool)>,
     /// Results of activities, by what they hold.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use steadfast_engine::{Config, Engine, NamespaceState};
 use steadfast_machine::duration::DAY;
-use steadfast_machine::{EntityKey, QueueKey, QueueType};
+use steadfast_machine::{EntityKey, Limits, QueueKey, QueueType};
 use uuid::Uuid;
 
 pub const NAMESPACE: Uuid = Uuid::from_u128(7);
@@ -116,7 +116,10 @@ impl World {
             let store = Arc::new(ProcessStore { disk: self.disk.clone(), life: life.clone() });
             let seed = self.fork().next();
             let courier = Arc::new(SimCourier::new(Arc::downgrade(self), Random::new(self.seed)));
-            let config = Config { seed, cache_bytes: self.knobs.cache_bytes, courier, ..Config::default() };
+            // Small pages: a batch operation comes to its second one.
+            let limits = Limits { batch_page: 2, ..Limits::default() };
+            let cache_bytes = self.knobs.cache_bytes;
+            let config = Config { limits, seed, cache_bytes, courier };
             self.disk.take_fenced();
             match Engine::start(store, self.board.clock.clone(), config).await {
                 Ok(engine) => {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use prost_types::Duration;
+use steadfast_api::temporal::api::batch::v1::BatchOperationSignal;
 use steadfast_api::v1::command::{
     Command, CompleteWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
     command::Attributes,
@@ -101,7 +102,24 @@ requests! {
         start_to_close_timeout: seconds(60),
         request_id: fresh("request"),
     }
+    batch: StartBatchOperationRequest {
+        job_id: fresh("job"),
+        reason: "because".into(),
+        visibility_query: "WorkflowId = 'nobody'".into(),
+        operation: Some(batch_signal("go", None)),
+    }
+    stop_batch: StopBatchOperationRequest { job_id: "nobody".into(), reason: "enough".into() }
+    describe_batch: DescribeBatchOperationRequest { job_id: "nobody".into() }
     register: RegisterNamespaceRequest { workflow_execution_retention_period: seconds(86_400) }
+}
+
+/// What a batch does to what it finds.
+pub fn batch_signal(name: &str, input: Option<Payloads>) -> start_batch_operation_request::Operation {
+    start_batch_operation_request::Operation::SignalOperation(BatchOperationSignal {
+        signal: name.into(),
+        input,
+        ..Default::default()
+    })
 }
 
 /// The workflow that every family finds open.

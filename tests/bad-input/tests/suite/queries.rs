@@ -1,6 +1,6 @@
 //! Class 7: visibility queries that are attacks, bombs, or no queries.
 
-use bad_input_test::requests::{count, list};
+use bad_input_test::requests::{batch, count, list};
 use bad_input_test::{Table, World};
 
 pub async fn cases(_: &World, table: &mut Table) {
@@ -57,6 +57,11 @@ pub async fn cases(_: &World, table: &mut Table) {
     ];
     for (name, query, text) in bad {
         table.invalid(name, list(|request| request.query = query.clone()), text);
+        // What is no query at all starts no batch operation.
+        if *text == "malformed" || *text == "longer than" {
+            let request = batch(|request| request.visibility_query = query.clone());
+            table.invalid(&format!("{name} for a batch"), request, "invalid visibility query");
+        }
     }
     table.invalid(
         "two groups in a count",

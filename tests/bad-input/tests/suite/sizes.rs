@@ -103,6 +103,32 @@ pub async fn cases(_: &World, table: &mut Table) {
     );
     table.invalid("101 search attributes", start(|r| r.search_attributes = attributes(101, 1)), "");
     table.invalid("a search attribute of 3 KB", start(|r| r.search_attributes = attributes(1, 3000)), "");
+    table.invalid("a long job id", batch(|r| r.job_id = long()), "WorkflowId length exceeds limit.");
+    table.invalid("a long signal of a batch", batch(|r| r.operation = Some(batch_signal(&long(), None))), "");
+    table.invalid(
+        "a signal of a batch over 2 MiB",
+        batch(|r| r.operation = Some(batch_signal("go", large(BLOB)))),
+        "Blob data size exceeds limit.",
+    );
+    table.invalid("a long reason of a batch", batch(|r| r.reason = "x".repeat(BLOB + 1)), "Reason length");
+    table.invalid("a long reason to stop a batch", stop_batch(|r| r.reason = "x".repeat(BLOB + 1)), "Reason");
+    table.invalid(
+        "a long identity that stops a batch",
+        stop_batch(|r| r.identity = long()),
+        "Identity length",
+    );
+    table.refused(
+        "a batch of 100,000 named workflows",
+        batch(|r| {
+            r.visibility_query = String::new();
+            #[allow(deprecated)]
+            {
+                r.executions = vec![execution(&"x".repeat(50)); 100_000];
+            }
+        }),
+        EXHAUSTED,
+        "too large",
+    );
     table.not_found(
         "an id of 1 MB that nobody has",
         describe(|r| r.execution = Some(execution(&"x".repeat(1 << 20)))),

@@ -27,6 +27,15 @@ pub async fn cases(_: &World, table: &mut Table) {
     table.invalid("NUL in a started signal's name", signal_with_start(|r| r.signal_name = NUL.into()), "NUL");
     table.invalid("NUL in a started workflow's id", signal_with_start(|r| r.workflow_id = NUL.into()), "NUL");
     table.invalid("NUL in a standalone activity", start_activity(|r| r.activity_id = NUL.into()), "NUL");
+    table.invalid("NUL in a job id", batch(|r| r.job_id = NUL.into()), "NUL");
+    table.invalid("NUL in the reason of a batch", batch(|r| r.reason = NUL.into()), "NUL");
+    table.invalid(
+        "NUL in a signal of a batch",
+        batch(|r| r.operation = Some(batch_signal(NUL, None))),
+        "NUL",
+    );
+    table.invalid("NUL in the id of a job that is stopped", stop_batch(|r| r.job_id = NUL.into()), "NUL");
+    table.invalid("NUL in a described job id", describe_batch(|r| r.job_id = NUL.into()), "NUL");
     table.invalid("NUL in a new namespace", register(|r| r.namespace = NUL.into()), "");
     table.refused(
         "NUL in a namespace",

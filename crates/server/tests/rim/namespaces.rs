@@ -1,7 +1,9 @@
 //! Namespaces, search attributes, and what the server says of itself.
 
 use crate::world::*;
+use steadfast_api::temporal::api::batch::v1::BatchOperationSignal;
 use steadfast_api::v1::command::{SignalExternalWorkflowExecutionCommandAttributes, command::Attributes};
+use steadfast_api::v1::common::{ActivityType, SearchAttributes};
 use steadfast_api::v1::enums::{CommandType, EventType, IndexedValueType, NamespaceState};
 use steadfast_api::v1::errordetails::{NamespaceAlreadyExistsFailure, NamespaceNotFoundFailure};
 use steadfast_api::v1::history::history_event::Attributes as Event;
@@ -11,6 +13,7 @@ use steadfast_api::v1::operatorservice::{
     RemoveSearchAttributesRequest,
 };
 use steadfast_api::v1::workflowservice::*;
+use steadfast_machine::Kind;
 use tonic::Code;
 
 fn register(name: &str) -> RegisterNamespaceRequest {
@@ -78,6 +81,55 @@ async fn a_namespace_is_changed_deprecated_and_deleted() {
     let deleted = world.operator.delete_namespace(delete).await.unwrap().into_inner();
     assert!(deleted.deleted_namespace.starts_with("bank-deleted-"));
     world.client.register_namespace(register("bank")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_namespace_takes_everything_with_it() {
+    let mut world = World::new().await;
+    world.client.register_namespace(register("bank")).await.unwrap();
+    let engine = world.running.frontend.engine.clone();
+    let namespace = engine.namespaces().get("bank").unwrap();
+    let there = StartWorkflowExecutionRequest { namespace: "bank".into(), ..start("a") };
+    let division = payloads("Hidden").unwrap().payloads.remove(0);
+    let hidden = StartWorkflowExecutionRequest {
+        workflow_id: "b".into(),
+        request_id: "b".into(),
+        search_attributes: Some(SearchAttributes {
+            indexed_fields: [("TemporalNamespaceDivision".to_owned(), division)].into(),
+        }),
+        ..there.clone()
+    };
+    world.client.start_workflow_execution(there).await.unwrap();
+    world.client.start_workflow_execution(hidden).await.unwrap();
+    let activity = StartActivityExecutionRequest {
+        namespace: "bank".into(),
+        activity_id: "c".into(),
+        activity_type: Some(ActivityType { name: "A".into() }),
+        task_queue: Some(queue(QUEUE)),
+        start_to_close_timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        ..Default::default()
+    };
+    world.client.start_activity_execution(activity).await.unwrap();
+    let signal = BatchOperationSignal { signal: "s".into(), ..Default::default() };
+    let batch = StartBatchOperationRequest {
+        namespace: "bank".into(),
+        job_id: "d".into(),
+        reason: "because".into(),
+        visibility_query: "WorkflowId = 'a'".into(),
+        operation: Some(start_batch_operation_request::Operation::SignalOperation(signal)),
+        ..Default::default()
+    };
+    world.client.start_batch_operation(batch).await.unwrap();
+    let delete = DeleteNamespaceRequest { namespace: "bank".into(), ..Default::default() };
+    world.operator.delete_namespace(delete).await.unwrap();
+    while engine.namespaces().by_id(namespace.id).is_some() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let all = "TemporalNamespaceDivision IS NULL OR TemporalNamespaceDivision IS NOT NULL";
+    let all = steadfast_query::resolve(steadfast_query::parse(all).unwrap(), &*namespace).unwrap();
+    for kind in [Kind::Workflow, Kind::Activity, Kind::Batch] {
+        assert_eq!(engine.count(namespace.id, kind, all.clone()).await.unwrap(), 0, "{kind:?}");
+    }
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ impl Schedule {
             None => (TimeZone::UTC, text),
         };
         if let Some(every) = fields.strip_prefix("@every ") {
+            // Less than a second is a second, be it less than nothing.
             let nanos = go_duration(every.trim()).ok_or(()).map_err(bad)?;
             return Ok(Schedule { kind: Kind::Every((nanos / SECOND).max(1) * SECOND) });
         }
@@ -168,9 +169,14 @@ fn timestamp(time: Time) -> Option<Timestamp> {
     Timestamp::new(time.0.div_euclid(SECOND), time.0.rem_euclid(SECOND) as i32).ok()
 }
 
-/// `1h30m`, `1.5s`: what Go's time.ParseDuration takes, as far as it is positive.
+/// `1h30m`, `-1.5s`: what Go's time.ParseDuration takes.
 fn go_duration(text: &str) -> Option<i64> {
-    let (mut rest, mut total) = (text, 0.0);
+    let negative = text.starts_with('-');
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if unsigned == "0" {
+        return Some(0);
+    }
+    let (mut rest, mut total) = (unsigned, 0.0);
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, after) = rest.split_at(digits);
@@ -188,8 +194,8 @@ fn go_duration(text: &str) -> Option<i64> {
         total += number.parse::<f64>().ok()? * nanos as f64;
         rest = after;
     }
-    let valid = !text.is_empty() && total > 0.0 && total < crate::duration::LONGEST as f64;
-    valid.then_some(total as i64)
+    let valid = !unsigned.is_empty() && total < crate::duration::LONGEST as f64;
+    valid.then_some(if negative { -(total as i64) } else { total as i64 })
 }
 
 #[cfg(test)]
@@ -257,6 +263,7 @@ mod tests {
             "@sometimes",
             "@every",
             "@every x",
+            "@every -",
             "0 0 * * 7",
             "0 0 L * *",
             "1L * * * *",
@@ -271,6 +278,8 @@ mod tests {
         for good in [
             "* * * * *",
             "@every 1h30m",
+            "@every 0s",
+            "@every -1s",
             "1-5/2,7 ? * jan-mar MON",
             "*/70 * * * *",
             "5/20 * * * *",

@@ -76,6 +76,15 @@ pub fn execution(execution: Option<&WorkflowExecution>) -> Result<(&str, Option<
     Ok((&execution.workflow_id, run_id(&execution.run_id)?))
 }
 
+/// The same where nothing looks at it before the workflow is loaded, in the words of that.
+pub fn loaded(workflow_id: &str, id: &str) -> Result<Option<Uuid>, Reject> {
+    if workflow_id.is_empty() {
+        return Err(Reject::invalid("Can't load workflow execution.  WorkflowId not set."));
+    }
+    no_nul(workflow_id)?;
+    run_id(id).map_err(|_| Reject::invalid("RunId is not valid UUID."))
+}
+
 pub fn run_id(id: &str) -> Result<Option<Uuid>, Reject> {
     if id.is_empty() {
         return Ok(None);

@@ -58,6 +58,7 @@ pub fn start(mut request: StartWorkflowExecutionRequest, context: &Context<'_>) 
         request.workflow_task_timeout.as_ref(),
         limits,
     )?;
+    let told = (request.workflow_execution_timeout.is_some(), request.workflow_run_timeout.is_some());
     let request_id = Some(request.request_id).filter(|id| !id.is_empty()).unwrap_or_else(context.fresh_id);
     check::request_id(&request_id, limits)?;
     let (reuse, conflict) = compatible(reuse, conflict)?;
@@ -92,6 +93,8 @@ pub fn start(mut request: StartWorkflowExecutionRequest, context: &Context<'_>) 
         input: request.input,
         header: request.header,
         execution_timeout: timeouts.execution,
+        execution_timeout_told: told.0,
+        run_timeout_told: told.1,
         run_timeout: timeouts.run,
         task_timeout: timeouts.task,
         identity: request.identity,
@@ -100,7 +103,7 @@ pub fn start(mut request: StartWorkflowExecutionRequest, context: &Context<'_>) 
         conflict,
         retry_policy: request.retry_policy,
         cron: request.cron_schedule,
-        memo: request.memo,
+        memo: request.memo.filter(|memo| !memo.fields.is_empty()),
         search_attributes,
         start_delay,
         user_metadata: request.user_metadata,
@@ -127,6 +130,7 @@ pub fn signal_with_start(
     let workflow_type = request.workflow_type.unwrap_or_default().name;
     check::workflow_type(&workflow_type, limits)?;
     let task_queue = check::user_queue(request.task_queue.as_ref(), limits)?.name.clone();
+    let told = (request.workflow_execution_timeout.is_some(), request.workflow_run_timeout.is_some());
     let request_id = Some(request.request_id).filter(|id| !id.is_empty()).unwrap_or_else(context.fresh_id);
     check::request_id(&request_id, limits)?;
     let timeouts = Timeouts::new(
@@ -180,6 +184,8 @@ pub fn signal_with_start(
         input: request.input,
         header: request.header,
         execution_timeout: timeouts.execution,
+        execution_timeout_told: told.0,
+        run_timeout_told: told.1,
         run_timeout: timeouts.run,
         task_timeout: timeouts.task,
         identity: request.identity,
@@ -188,7 +194,7 @@ pub fn signal_with_start(
         conflict,
         retry_policy: request.retry_policy,
         cron: request.cron_schedule,
-        memo: request.memo,
+        memo: request.memo.filter(|memo| !memo.fields.is_empty()),
         search_attributes,
         start_delay,
         user_metadata: request.user_metadata,
@@ -463,11 +469,11 @@ pub fn poll_update(
     caller: CallerId,
 ) -> Result<Addressed, Reject> {
     let update = request.update_ref.ok_or_else(|| Reject::invalid("UpdateRef is not set on request."))?;
-    let (_, run) = check::execution(update.workflow_execution.as_ref())?;
+    let execution = update.workflow_execution.unwrap_or_default();
+    let run = check::loaded(&execution.workflow_id, &execution.run_id)?;
     let stage = stage(request.wait_policy.map_or(0, |policy| policy.lifecycle_stage)) as i32;
-    let id = update.workflow_execution.unwrap_or_default().workflow_id;
     Ok((
-        id,
+        execution.workflow_id,
         Input { run, first_run: None, what: What::PollUpdate { caller, update_id: update.update_id, stage } },
     ))
 }

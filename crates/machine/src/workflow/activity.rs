@@ -18,7 +18,7 @@ use super::input::{ActivityRef, HeartbeatActivity};
 use super::reply::WorkflowReply;
 use super::rows::ActivityRow;
 use super::step::{NewTask, Step};
-use super::{activity_end, payload, rules, task};
+use super::{activity_end, payload, rules};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::{QueueType, Time};
@@ -203,14 +203,14 @@ pub fn heartbeat(step: &mut Step, beat: &HeartbeatActivity, env: &mut Env<'_>) -
     Ok(reply.into())
 }
 
-/// Records the end of an activity, preceded by its started event unless it never started, and asks for a workflow task.
-pub fn record_end(step: &mut Step, row: &ActivityRow, end: Attributes, env: &mut Env<'_>) {
+/// Records the end of an activity, preceded by its started event unless it never started. The caller asks for a workflow
+/// task.
+pub fn record_end(step: &mut Step, row: &ActivityRow, end: Attributes, env: &Env<'_>) {
     if row.started_time != 0 && row.started_event_id == 0 {
         record_started(step, row, env);
     }
     step.drop_activity(row.scheduled_event_id);
     step.record(env, end);
-    task::ensure(step, env);
 }
 
 /// Records the end of a cancelled activity that nobody works on. SDKs know it by the details.

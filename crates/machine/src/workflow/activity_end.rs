@@ -9,7 +9,7 @@ use super::reply::WorkflowReply;
 use super::rows::ActivityRow;
 use super::state::{ActivityTimeout, activity_timeouts};
 use super::step::Step;
-use super::{retry, rules};
+use super::{retry, rules, task};
 use crate::decision::Reply;
 use crate::env::Env;
 use crate::key::Time;
@@ -89,6 +89,7 @@ fn complete(step: &mut Step, row: &ActivityRow, result: Option<Payloads>, identi
         ..ActivityTaskCompletedEventAttributes::default()
     });
     record_end(step, row, end, env);
+    task::ensure(step, env);
 }
 
 fn cancel(step: &mut Step, row: &ActivityRow, details: Option<Payloads>, identity: &str, env: &mut Env<'_>) {
@@ -105,6 +106,7 @@ fn cancel(step: &mut Step, row: &ActivityRow, details: Option<Payloads>, identit
         ..ActivityTaskCanceledEventAttributes::default()
     });
     record_end(step, row, end, env);
+    task::ensure(step, env);
 }
 
 /// The attempt failed: another one, or the end.
@@ -122,16 +124,18 @@ pub fn fail(step: &mut Step, row: &ActivityRow, failure: Failure, identity: &str
         ..ActivityTaskFailedEventAttributes::default()
     });
     record_end(step, row, end, env);
+    task::ensure(step, env);
 }
 
-/// All timeouts of the activity that are due, earliest first; at most one changes anything.
-pub fn time_out(step: &mut Step, scheduled_event_id: i64, env: &mut Env<'_>) {
-    let Some(row) = step.run.activities.get(&scheduled_event_id).cloned() else { return };
+/// All timeouts of the activity that are due, earliest first; at most one changes anything. Whether the activity ended;
+/// the caller asks for a workflow task.
+pub fn time_out(step: &mut Step, scheduled_event_id: i64, env: &mut Env<'_>) -> bool {
+    let Some(row) = step.run.activities.get(&scheduled_event_id).cloned() else { return false };
     if row.pause.is_some() {
-        return;
+        return false;
     }
     let due = activity_timeouts(&row).into_iter().find(|(time, _)| *time <= env.now);
-    let Some((_, kind)) = due else { return };
+    let Some((_, kind)) = due else { return false };
     let fired = match kind {
         ActivityTimeout::StartToClose => TimeoutType::StartToClose,
         ActivityTimeout::ScheduleToStart => TimeoutType::ScheduleToStart,
@@ -140,7 +144,7 @@ pub fn time_out(step: &mut Step, scheduled_event_id: i64, env: &mut Env<'_>) {
     };
     let failure = failure::timeout(format!("activity {fired:?} timeout"), fired, None, None);
     let state = match next_attempt(step, &row, &failure, env) {
-        Ok(()) => return,
+        Ok(()) => return false,
         Err(state) => state,
     };
     let (message, kind) = if state == RetryState::Timeout && fired != TimeoutType::ScheduleToStart {
@@ -158,6 +162,7 @@ pub fn time_out(step: &mut Step, scheduled_event_id: i64, env: &mut Env<'_>) {
         retry_state: state as i32,
     });
     record_end(step, &row, end, env);
+    true
 }
 
 /// Prepares another attempt, or says why there is none.
@@ -198,7 +203,7 @@ pub fn another_attempt(
     let wait = if row.pause.is_some() {
         0
     } else {
-        retry::next_interval(policy, row.attempt, Some(failure), now, expiration)?
+        retry::next_interval(retry::Whose::Activity, policy, row.attempt, Some(failure), now, expiration)?
     };
     let mut next = row.clone();
     next.attempt = row.attempt.saturating_add(1);

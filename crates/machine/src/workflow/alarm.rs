@@ -41,8 +41,12 @@ pub fn apply(step: &mut Step, env: &mut Env<'_>) -> Reply {
         }
     }
     fire_timers(step, &timers, env);
+    let mut ended = false;
     for id in activities {
-        activity_due(step, id, env);
+        ended |= activity_due(step, id, env);
+    }
+    if ended {
+        task::ensure(step, env);
     }
     workflow_task_due(step, env);
     if step.durable { Reply::Done } else { Reply::Stale }
@@ -66,13 +70,15 @@ fn fire_timers(step: &mut Step, due: &[i64], env: &mut Env<'_>) {
     }
 }
 
-fn activity_due(step: &mut Step, id: i64, env: &mut Env<'_>) {
-    activity_end::time_out(step, id, env);
-    let Some(row) = step.run.activities.get(&id).cloned() else { return };
+/// Whether the activity came to its end. All that end at once are in the history before the task that tells of them.
+fn activity_due(step: &mut Step, id: i64, env: &mut Env<'_>) -> bool {
+    let ended = activity_end::time_out(step, id, env);
+    let Some(row) = step.run.activities.get(&id).cloned() else { return ended };
     let waiting = row.started_time == 0 && row.queued.is_none() && row.pause.is_none();
     if waiting && Time(row.scheduled_time) <= env.now && !step.run.is_paused() {
         activity::dispatch_unless_ruled(step, (*row).clone(), env);
     }
+    ended
 }
 
 fn workflow_task_due(step: &mut Step, env: &mut Env<'_>) {

@@ -13,7 +13,7 @@ use super::events::Attributes;
 use super::rows::{AttributesRow, RequestIdRow, ResetPointsRow, StartRow};
 use super::state::Run;
 use super::step::Step;
-use super::{callback, failure, retry, start, task};
+use super::{callback, failure, retry, task};
 use crate::cron::Schedule;
 use crate::duration::{self, SECOND};
 use crate::env::Env;
@@ -72,6 +72,8 @@ pub fn next_run(step: &Step, next: Continuation, env: &mut Env<'_>) -> Box<Step>
         initiator: next.initiator as i32,
         priority: step.priority(),
         has_last_result: next.last_result.is_some(),
+        // One that a workflow asked for is always told.
+        run_timeout_told: old.run_timeout_told || next.initiator == Initiator::Workflow,
         // Execution timeout, first run, parent and root, and links belong to the chain.
         user_metadata: None,
         callbacks: Vec::new(),
@@ -151,8 +153,8 @@ fn started_event(new: &Step, next: Continuation, backoff: i64, points: Vec<Reset
             normal_name: String::new(),
         }),
         input: next.input,
-        workflow_execution_timeout: duration::if_set(row.execution_timeout),
-        workflow_run_timeout: start::run_timeout(next.run_timeout, parent.is_some() || by_workflow),
+        workflow_execution_timeout: row.shown_execution_timeout(),
+        workflow_run_timeout: row.shown_run_timeout(),
         workflow_task_timeout: duration::proto(next.task_timeout),
         continued_execution_run_id: row.continued_from.clone(),
         initiator: next.initiator as i32,
@@ -238,7 +240,8 @@ fn retry_backoff(step: &Step, failure: &Failure, env: &Env<'_>) -> Result<i64, R
         return Err(RetryState::NonRetryableFailure);
     }
     let expiry = Time(step.run.core.execution_expiry).if_set();
-    retry::next_interval(policy, step.run.start.attempt.max(1), Some(failure), step.now(env), expiry)
+    let attempt = step.run.start.attempt.max(1);
+    retry::next_interval(retry::Whose::Workflow, policy, attempt, Some(failure), step.now(env), expiry)
 }
 
 fn cron_backoff(step: &Step, env: &Env<'_>) -> Option<i64> {

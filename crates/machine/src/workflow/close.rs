@@ -1,7 +1,7 @@
 //! A run closes: by a command, by termination, or by a timeout.
 
 use super::events::Attributes;
-use super::rows::ActivityRow;
+use super::rows::{ActivityRow, WorkflowTaskRow};
 use super::step::Step;
 use super::{callback, chain, child, query, task, task_failure, update};
 use crate::env::Env;
@@ -106,6 +106,10 @@ pub fn continue_as_new(
 fn follow(step: &mut Step, next: Option<Box<Step>>) {
     if let Some(next) = &next {
         step.run.core.new_run_id = next.key.run.to_string();
+        if !next.run.reset_points.points.is_empty() {
+            // Until when they can be reset to shows in both runs.
+            step.put_reset_points((*next.run.reset_points).clone());
+        }
     }
     step.successor = next;
 }
@@ -115,7 +119,9 @@ fn force_task_closed(step: &mut Step, env: &mut Env<'_>) {
     if step.run.started_task().is_some() {
         task_failure::fail(step, Cause::ForceCloseCommand, None, "history-service", "", env);
     }
-    task::drop_task(step);
+    if let Some(left) = task::drop_task(step) {
+        step.run.core.left_task = Some(WorkflowTaskRow { speculative: false, queued: None, ..left });
+    }
     step.flush();
 }
 

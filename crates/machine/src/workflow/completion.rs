@@ -57,9 +57,13 @@ pub fn apply(
             "Workflow is paused and force create new workflow task is not allowed.".into(),
         ));
     }
-    commands::check_sequence(&input.commands)?;
-    if input.messages.iter().any(|message| message.body.is_none()) {
-        return Err(Reject::invalid("nil message body"));
+    if let Err(reject) = check(input) {
+        if !row.speculative {
+            // The task stays with its worker until it times out.
+            return Err(reject);
+        }
+        forget(step, &row, env);
+        return Ok(Err(reject));
     }
     let before = step.clone();
 
@@ -110,6 +114,28 @@ pub fn apply(
         query::dispatch_rest(step);
     }
     Ok(Ok(WorkflowReply::WorkflowTaskCompleted { new_task, activities, reset_history_event_id: 0 }.into()))
+}
+
+/// What cannot be a worker's answer at all.
+fn check(input: &CompleteWorkflowTask) -> Result<(), Reject> {
+    commands::check_sequence(&input.commands)?;
+    match input.messages.iter().any(|message| message.body.is_none()) {
+        true => Err(Reject::invalid("nil message body")),
+        false => Ok(()),
+    }
+}
+
+/// A speculative task is gone with an answer that makes no sense; its updates and queries go to a worker once more.
+fn forget(step: &mut Step, row: &WorkflowTaskRow, env: &mut Env<'_>) {
+    step.run.volatile.forgotten_task_started = row.started_time;
+    task::drop_task(step);
+    update::unsend(step);
+    query::unsend(step);
+    if update::waiting(step) {
+        task::schedule_speculative(step, env);
+    } else {
+        query::dispatch_rest(step);
+    }
 }
 
 /// A speculative task of which nothing came leaves no events, and the SDK goes back to where it was before.
@@ -266,7 +292,7 @@ fn next_task(
         scheduled_event_id: 0,
         stamp,
         identity: input.identity.clone(),
-        request_id: env.ids.uuid().to_string(),
+        request_id: "request-from-RespondWorkflowTaskCompleted".into(),
         // The worker that asks has the run in its cache, sticky or not: it gets the new events only.
         sticky: true,
         build_id: input.build_id.clone(),

@@ -139,6 +139,9 @@ pub struct Start {
     /// Nanoseconds; 0 for none.
     pub execution_timeout: i64,
     pub run_timeout: i64,
+    /// Whether the request names the timeout, be it with zero: then it shows.
+    pub execution_timeout_told: bool,
+    pub run_timeout_told: bool,
     pub task_timeout: i64,
     pub identity: String,
     pub request_id: String,

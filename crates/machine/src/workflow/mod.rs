@@ -143,12 +143,13 @@ pub fn apply(
         Some(first) => {
             let current = runs.current.ok_or_else(|| Reject::no_workflow(&entity.id, None))?;
             if current.start.first_run_id != first.to_string() {
-                let update = matches!(input.what, What::Update(_));
-                return Err(if current.is_open() || update {
-                    Reject::not_found("workflow execution not found")
-                } else {
-                    Reject::closed()
-                });
+                match input.what {
+                    // What is over has nothing to cancel, of whatever chain it was.
+                    What::RequestCancel(_) if !current.is_open() => {}
+                    What::Update(_) => return Err(Reject::not_found("workflow execution not found")),
+                    _ if current.is_open() => return Err(Reject::not_found("workflow execution not found")),
+                    _ => return Err(Reject::closed()),
+                }
             }
             current
         }

@@ -27,7 +27,9 @@ pub fn show(step: &mut Step) {
     let mut words = Vec::new();
     if let Some(pause) = &step.run.core.pause {
         words.push(format!("Workflow:{}", step.key.entity.id));
-        words.push(format!("Reason:{}", pause.reason));
+        if !pause.reason.is_empty() {
+            words.push(format!("Reason:{}", pause.reason));
+        }
     }
     let paused = step.run.activities.values().filter(|row| row.pause.is_some());
     let types: BTreeSet<&str> = paused.map(|row| row.activity_type.as_str()).collect();

@@ -440,6 +440,7 @@ pub fn derived(run: &Run) -> Run {
         cancel_external_pending: 0,
         forked: false,
         state_bytes: 0,
+        left_task: None,
         ancestry: Vec::new(),
         branch: Vec::new(),
         task: core.task.as_ref().filter(|task| !task.transient).map(|task| WorkflowTaskRow {
@@ -457,7 +458,12 @@ pub fn derived(run: &Run) -> Run {
     attributes.search_attributes =
         attributes.search_attributes.filter(|search| !search.indexed_fields.is_empty());
     told.attributes = Arc::new(attributes);
-    told.reset_points = Arc::clone(&run.reset_points);
+    let mut points = (*run.reset_points).clone();
+    for point in points.points.iter_mut().filter(|point| point.run_id == run.id.to_string()) {
+        // It is set as the next run begins, whose first event tells it.
+        point.expire_time = None;
+    }
+    told.reset_points = Arc::new(points);
     // What a closed run left pending is for readers only, and an end that was still buffered then is in no event.
     let open = run.is_open();
     for row in run.activities.values().filter(|_| open) {

@@ -45,11 +45,15 @@ pub fn apply(
     {
         return Ok(Decision::reply(WorkflowReply::Reset { run_id }));
     }
+    in_range(base, reset.finish_event_id)?;
     let operations = operations(reset)?;
+    if current.start.request_id == reset.request_id {
+        return Ok(Decision::reply(WorkflowReply::Reset { run_id: current.id }));
+    }
     let prefix = prefix(base, reset.finish_event_id, env)?;
     let id = env.ids.run_id(env.now, Some(current.id));
     let mut step = rebuild(entity, base, id, &prefix, env);
-    let Some(pending) = step.run.core.task.take() else {
+    let Some(pending) = step.run.core.task.take().or_else(|| next_attempt(&mut step, &prefix, env)) else {
         return Err(Reject::invalid(format!(
             "Can only reset workflow to event ID in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]: {}",
             reset.finish_event_id
@@ -106,17 +110,24 @@ fn operations(reset: &Reset) -> Result<Vec<Operation>, Reject> {
                 let mask = update.update_mask.unwrap_or_default().paths;
                 Ok((update.workflow_execution_options.unwrap_or_default(), mask))
             }
-            _ => Err(Reject::invalid("unsupported post reset operation")),
+            Some(Variant::SignalWorkflow(_)) => Err(Reject::invalid(
+                "unsupported post reset operation: *workflow.PostResetOperation_SignalWorkflow_",
+            )),
+            None => Err(Reject::invalid("unsupported post reset operation: <nil>")),
         }
     };
     reset.post_operations.iter().map(one).collect()
 }
 
-/// The events before the point, which has to be at the end of a batch.
-fn prefix(base: &Run, finish_event_id: i64, env: &Env<'_>) -> Result<Vec<HistoryEvent>, Reject> {
+fn in_range(base: &Run, finish_event_id: i64) -> Result<(), Reject> {
     if finish_event_id <= 1 || finish_event_id >= base.core.next_event_id {
         return Err(Reject::invalid("Workflow task finish ID must be > 1 && <= workflow last event ID."));
     }
+    Ok(())
+}
+
+/// The events before the point, which has to be at the end of a batch.
+fn prefix(base: &Run, finish_event_id: i64, env: &Env<'_>) -> Result<Vec<HistoryEvent>, Reject> {
     let mut events = Vec::new();
     for batch in env.fetched.histories.get(&base.id).into_iter().flatten() {
         if batch.first().is_none_or(|event| event.event_id >= finish_event_id) {
@@ -127,7 +138,7 @@ fn prefix(base: &Run, finish_event_id: i64, env: &Env<'_>) -> Result<Vec<History
     let last = finish_event_id - 1;
     if events.last().is_none_or(|event| event.event_id != last) {
         return Err(Reject::invalid(format!(
-            "unable to rebuild the workflow's state to event ID: {last}, version: 0, this event must be at the boundary"
+            "StateRebuilder unable to Rebuild mutable state to event ID: {last}, version: 0, this event must be at the boundary"
         )));
     }
     Ok(events)
@@ -147,6 +158,7 @@ fn rebuild(entity: &EntityKey, base: &Run, id: Uuid, prefix: &[HistoryEvent], en
         let mut point = base.reset_points.points.iter().find(same).unwrap_or(point).clone();
         if point.run_id == base.id.to_string() {
             point.run_id = id.to_string();
+            point.expire_time = None;
         }
         point
     };
@@ -217,11 +229,27 @@ fn end(step: &mut Step, reset: &Reset, env: &mut Env<'_>) -> Vec<HistoryEvent> {
     step.new_events().cloned().collect()
 }
 
+/// A task that failed or timed out is followed by another attempt, which is in no event: it is the one that the reset ends.
+fn next_attempt(step: &mut Step, prefix: &[HistoryEvent], env: &Env<'_>) -> Option<WorkflowTaskRow> {
+    use Attributes::*;
+    let last = prefix.iter().rev().find_map(|event| match event.attributes.as_ref()? {
+        WorkflowTaskFailedEventAttributes(_) | WorkflowTaskTimedOutEventAttributes(_) => Some(true),
+        WorkflowTaskScheduledEventAttributes(_) | WorkflowTaskCompletedEventAttributes(_) => Some(false),
+        _ => None,
+    });
+    if last != Some(true) || step.run.is_paused() {
+        return None;
+    }
+    let timeout = step.run.start.task_timeout;
+    let scheduled_event_id = step.write(env, task::scheduled_event(step, 1, timeout));
+    Some(WorkflowTaskRow { scheduled_event_id, attempt: 1, timeout, ..WorkflowTaskRow::default() })
+}
+
 fn fail_task(step: &mut Step, pending: &WorkflowTaskRow, base: Uuid, reset: &Reset, env: &mut Env<'_>) {
     let mut row = pending.clone();
     if row.started_event_id == 0 {
         row.identity = SERVICE.into();
-        row.request_id = env.ids.uuid().to_string();
+        row.request_id = "emptyUuid".into();
         row.history_bytes = step.run.core.history_bytes;
         row.started_event_id = step.write(env, task_start::started_event(&row));
         step.cut();

@@ -104,8 +104,17 @@ fn requested_delay(failure: Option<&Failure>) -> Option<i64> {
     }
 }
 
+/// Who tries again. The delay that a failure asks for counts as it is for an activity; for a workflow only up to the
+/// policy's longest interval, and zero stands for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Activity,
+    Workflow,
+}
+
 /// The wait before the attempt after `attempt`, in nanoseconds, or why there is none.
 pub fn next_interval(
+    whose: Whose,
     policy: &RetryPolicy,
     attempt: i32,
     failure: Option<&Failure>,
@@ -115,10 +124,12 @@ pub fn next_interval(
     if policy.maximum_attempts > 0 && attempt >= policy.maximum_attempts {
         return Err(RetryState::MaximumAttemptsReached);
     }
-    let interval = match requested_delay(failure) {
-        Some(0) => return Err(RetryState::Timeout),
-        Some(delay) => delay,
-        None => backoff(policy, attempt),
+    let interval = match (requested_delay(failure), whose) {
+        (Some(0), Whose::Activity) => return Err(RetryState::Timeout),
+        (Some(delay), Whose::Activity) => delay,
+        (Some(0), Whose::Workflow) => longest(policy),
+        (Some(delay), Whose::Workflow) => delay.min(longest(policy)),
+        (None, _) => backoff(policy, attempt),
     };
     if expiration.is_some_and(|expiration| now.plus(interval) > expiration) {
         return Err(RetryState::Timeout);
@@ -126,13 +137,17 @@ pub fn next_interval(
     Ok(interval)
 }
 
+fn longest(policy: &RetryPolicy) -> i64 {
+    match duration::known(policy.maximum_interval.as_ref()) {
+        0 => duration::LONGEST,
+        longest => longest,
+    }
+}
+
 /// `initial × coefficient^(attempt − 1)`, capped, in nanoseconds.
 pub fn backoff(policy: &RetryPolicy, attempt: i32) -> i64 {
     let initial = duration::known(policy.initial_interval.as_ref());
-    let cap = match duration::known(policy.maximum_interval.as_ref()) {
-        0 => duration::LONGEST,
-        cap => cap,
-    };
+    let cap = longest(policy);
     let exact = initial as f64 * policy.backoff_coefficient.powi(attempt.saturating_sub(1).max(0));
     if exact.is_finite() && exact < cap as f64 { exact as i64 } else { cap }
 }

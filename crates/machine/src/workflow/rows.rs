@@ -1,6 +1,7 @@
 //! The rows of a run as they are stored. Field numbers are for ever: an old database opens in a newer version. Times
 //! and durations are nanoseconds, 0 for "not set".
 
+use crate::duration;
 use steadfast_api::v1::common::{Callback, Link, Memo, Payloads, Priority, RetryPolicy, SearchAttributes};
 use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::history::HistoryEvent;
@@ -112,6 +113,9 @@ pub struct CoreRow {
     /// The request that reset from this run last, by which its echo is known; its run is `reset_run_id`.
     #[prost(string, tag = "52")]
     pub reset_request_id: String,
+    /// The workflow task that nobody had started when the run was ended from outside, for who asks what it left behind.
+    #[prost(message, optional, tag = "53")]
+    pub left_task: Option<WorkflowTaskRow>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -261,6 +265,27 @@ pub struct StartRow {
     pub links: Vec<Link>,
     #[prost(bool, tag = "20")]
     pub has_last_result: bool,
+    /// The timeout was named by whoever started the run, be it with zero.
+    #[prost(bool, tag = "21")]
+    pub execution_timeout_told: bool,
+    #[prost(bool, tag = "22")]
+    pub run_timeout_told: bool,
+}
+
+impl StartRow {
+    /// As it is shown: one that nobody named and that there is not is left out.
+    pub fn shown_execution_timeout(&self) -> Option<prost_types::Duration> {
+        shown(self.execution_timeout, self.execution_timeout_told)
+    }
+
+    pub fn shown_run_timeout(&self) -> Option<prost_types::Duration> {
+        // A child's is always told, also in rows that do not say so.
+        shown(self.run_timeout, self.run_timeout_told || self.parent.is_some())
+    }
+}
+
+fn shown(nanos: i64, told: bool) -> Option<prost_types::Duration> {
+    if told { duration::proto(nanos) } else { duration::if_set(nanos) }
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

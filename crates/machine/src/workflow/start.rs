@@ -180,8 +180,12 @@ pub fn terminate(entity: &EntityKey, run: &Run, new_run: Uuid, env: &mut Env<'_>
 fn attach(entity: &EntityKey, run: &Run, start: &Start, env: &mut Env<'_>) -> Result<Decision, Reject> {
     let mut step = Step::on(entity, run);
     attach_to(&mut step, start, env)?;
-    let link =
-        links::to_request(&step.key, &start.request_id, EventType::WorkflowExecutionOptionsUpdated, env);
+    let link = match start.on_conflict.unwrap_or_default().attach_request_id {
+        true => {
+            links::to_request(&step.key, &start.request_id, EventType::WorkflowExecutionOptionsUpdated, env)
+        }
+        false => links::to_event(&step.key, 1, EventType::WorkflowExecutionStarted, env),
+    };
     let reply = WorkflowReply::Started(existing(&step.run, false, Some(link)));
     Ok(upkeep::finish(run, step, Ok(reply.into()), env))
 }
@@ -232,6 +236,8 @@ pub fn begin(entity: &EntityKey, start: &Start, previous: Option<Uuid>, env: &mu
         task_queue: start.task_queue.clone(),
         execution_timeout: start.execution_timeout,
         run_timeout: start.run_timeout,
+        execution_timeout_told: start.execution_timeout_told,
+        run_timeout_told: start.run_timeout_told,
         task_timeout: start.task_timeout,
         retry_policy: start.retry_policy.clone(),
         cron: start.cron.clone(),
@@ -254,6 +260,7 @@ pub fn begin(entity: &EntityKey, start: &Start, previous: Option<Uuid>, env: &mu
         ..StartRow::default()
     };
     let search_attributes = start.search_attributes.clone().map(super::commands::without_nulls);
+    let search_attributes = search_attributes.filter(|set| !set.indexed_fields.is_empty());
     let attributes = AttributesRow { memo: start.memo.clone(), search_attributes: search_attributes.clone() };
     let mut step = Step::on(entity, &Run::new(id, row, attributes));
     step.put_everything();
@@ -319,8 +326,8 @@ fn started_event(
             normal_name: String::new(),
         }),
         input: start.input.clone(),
-        workflow_execution_timeout: duration::if_set(start.execution_timeout),
-        workflow_run_timeout: run_timeout(start.run_timeout, parent.is_some()),
+        workflow_execution_timeout: step.run.start.shown_execution_timeout(),
+        workflow_run_timeout: step.run.start.shown_run_timeout(),
         workflow_task_timeout: duration::proto(start.task_timeout),
         initiator: initiator as i32,
         continued_failure: start.continued_failure.clone(),
@@ -367,9 +374,4 @@ pub fn first_task(
         WorkflowReply::WorkflowTask(task) => Some(Box::new(task)),
         _ => None,
     }
-}
-
-/// A client's run timeout is left out if there is none; one that a workflow asked for is always told.
-pub fn run_timeout(nanos: i64, by_workflow: bool) -> Option<prost_types::Duration> {
-    if by_workflow { duration::proto(nanos) } else { duration::if_set(nanos) }
 }

@@ -27,6 +27,8 @@ pub fn apply(step: &mut Step, start: &StartWorkflowTask, env: &mut Env<'_>) -> R
     if task.stamp != start.stamp {
         return Ok(Reply::Stale);
     }
+    // Whoever takes it from a queue may know nothing of what went with the task before.
+    update::unsend(step);
     Ok(begin(step, start, env).into())
 }
 
@@ -85,7 +87,9 @@ fn reasons(step: &Step, env: &Env<'_>) -> Vec<i32> {
     if core.next_event_id >= env.limits.suggest_continue_events {
         reasons.push(Reason::TooManyHistoryEvents as i32);
     }
-    if core.updates * 10 >= env.limits.updates_total * 9 {
+    // Those that wait for their acceptance count, as they do for the limit.
+    let updates = core.updates + step.run.volatile.updates.len() as i64;
+    if updates * 10 >= env.limits.updates_total * 9 {
         reasons.push(Reason::TooManyUpdates as i32);
     }
     reasons

@@ -39,6 +39,9 @@ use steadfast_api::v1::update::{Acceptance, Outcome, Rejection, Response, outcom
 
 const CAUSE: Cause = Cause::BadUpdateWorkflowExecutionMessage;
 
+/// The package of the messages that an update is spoken of in.
+const PROTOCOL: &str = "temporal.api.update.v1";
+
 pub fn apply(step: &mut Step, update: &Update, env: &mut Env<'_>) -> Result<Reply, Reject> {
     apply_with(step, update, None, env)
 }
@@ -99,20 +102,30 @@ fn admit(step: &mut Step, update: &Update, id: String, env: &Env<'_>) -> Result<
     let pending = &step.run.volatile.updates;
     let in_flight = open + pending.len();
     let in_flight_bytes = pending.iter().map(|update| update.bytes).sum::<usize>() + bytes;
-    if in_flight >= env.limits.updates_in_flight || in_flight_bytes > env.limits.updates_in_flight_bytes {
-        return Err(Reject::ResourceExhausted {
-            message: format!(
-                "limit on number of concurrent in-flight updates has been reached ({})",
-                env.limits.updates_in_flight
-            ),
+    let refused = |message: String| {
+        Err(Reject::ResourceExhausted {
+            message,
             cause: ResourceExhaustedCause::ConcurrentLimit,
             scope: ResourceExhaustedScope::Namespace,
-        });
+        })
+    };
+    let limits = env.limits;
+    if in_flight >= limits.updates_in_flight {
+        return refused(format!(
+            "limit on number of concurrent in-flight updates has been reached ({})",
+            limits.updates_in_flight
+        ));
+    }
+    if in_flight_bytes >= limits.updates_in_flight_bytes {
+        return refused(format!(
+            "limit on total payload size of in-flight updates has been reached ({} bytes)",
+            limits.updates_in_flight_bytes
+        ));
     }
     // Those that wait for their acceptance count, as they will have it.
     if step.run.core.updates + pending.len() as i64 >= env.limits.updates_total {
         return Err(Reject::FailedPrecondition(format!(
-            "The limit on the total number of distinct updates in this workflow has been reached ({}). Make sure any duplicate updates share an Update ID so the server can deduplicate them, and consider rejecting updates that you aren't going to process.",
+            "The limit on the total number of distinct updates in this workflow has been reached ({}). Make sure any duplicate updates share an Update ID so the server can deduplicate them, and consider rejecting updates that you aren't going to process. You can also Continue-as-New to avoid this; we recommend you check Continue-as-New Suggested in your Workflow.",
             env.limits.updates_total
         )));
     }
@@ -231,7 +244,7 @@ pub fn send(step: &mut Step) {
     }
 }
 
-/// The task failed: they ride with the next one.
+/// They ride with the next task once more.
 pub fn unsend(step: &mut Step) {
     for update in &mut step.run.volatile.updates {
         update.sent = 0;
@@ -269,7 +282,17 @@ fn body(message: &Message, env: &Env<'_>) -> Result<Body, Trouble> {
         "temporal.api.update.v1.Acceptance" => Acceptance::decode(bytes).map(Body::Acceptance).map_err(bad),
         "temporal.api.update.v1.Rejection" => Rejection::decode(bytes).map(Body::Rejection).map_err(bad),
         "temporal.api.update.v1.Response" => Response::decode(bytes).map(Body::Response).map_err(bad),
-        other => Err(Trouble::fail(CAUSE, format!("unknown message type {other:?}"))),
+        other => {
+            let protocol = other.rsplit_once('.').map_or(other, |(package, _)| package);
+            let text = match protocol == PROTOCOL {
+                true => format!(
+                    "Message type *update.{} not supported",
+                    other.rsplit('.').next().unwrap_or(other)
+                ),
+                false => format!("unsupported protocol type {protocol}"),
+            };
+            Err(Trouble::fail(CAUSE, text))
+        }
     }
 }
 
@@ -308,13 +331,12 @@ pub fn message_command(
     if id.is_empty() {
         return Err(Trouble::fail(CAUSE, "MessageID is not set on ProtocolMessageCommand."));
     }
-    let Some(message) = input.messages.iter().find(|message| message.id == id) else {
+    // One that a command named before is not there any more.
+    let there = input.messages.iter().find(|message| message.id == id);
+    let Some(message) = there.filter(|_| !completion.messages_done.iter().any(|done| done == id)) else {
         let text = format!("ProtocolMessageCommand referenced absent message ID {id}");
         return Err(Trouble::fail(CAUSE, text));
     };
-    if completion.messages_done.iter().any(|done| done == id) {
-        return Err(Trouble::fail(CAUSE, format!("message {id} was referenced twice")));
-    }
     completion.messages_done.push(id.to_owned());
     process(step, message, env)
 }
@@ -465,14 +487,15 @@ fn reject(step: &mut Step, id: &str, rejection: Rejection) {
 fn respond(step: &mut Step, id: &str, response: Response, env: &mut Env<'_>) -> Done {
     let row = step.run.updates.get(id).filter(|row| row.completed_event_id == 0).cloned();
     let Some(row) = row else { return Err(unknown(step, id, "Response")) };
-    let Some(mut meta) = response.meta else {
+    let Some(meta) = response.meta else {
         return Err(Trouble::fail(CAUSE, "invalid *update.Response: meta is not set"));
     };
     if response.outcome.is_none() {
         return Err(Trouble::fail(CAUSE, "invalid *update.Response: outcome is not set"));
     }
-    // Whatever the worker calls it in the body: a reset finds the update by the name that is in the event.
-    id.clone_into(&mut meta.update_id);
+    if meta.update_id != id {
+        return Err(Trouble::fail(CAUSE, format!("invalid *update.Response: meta.update_id != {id}")));
+    }
     let completed_event_id = step.write(
         env,
         Attributes::WorkflowExecutionUpdateCompletedEventAttributes(

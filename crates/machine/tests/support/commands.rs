@@ -9,7 +9,7 @@
 //!     cancel-external w [run=w/1] [child-only] [namespace=] [reason=]
 //!     done [result=]               failed [message=] [type=] [non-retryable] [delay=5s]           canceled
 //!     continue [type=] [queue=] [input=] [run_timeout=] [backoff=] [retry=] [cron=] [result=] [failure=] [initiator=retry]
-//!     accept u1 / reject u1 / respond u1 [result=] [failure=]     each a message with its command; `bare` leaves that out
+//!     accept u1 / reject u1 / respond u1 [result=] [failure=] [as=u2]     each a message with its command; `bare` leaves that out
 //!     answer q [result=] [error=]   a query's result
 
 use super::line::{Line, payload};
@@ -116,7 +116,7 @@ impl Worker {
                     Some(message) => Value::Failure(failure(line, Some(message))?),
                     None => Value::Success(line.payloads("result").unwrap_or_default()),
                 };
-                let meta = Meta { update_id: update.clone(), ..Meta::default() };
+                let meta = Meta { update_id: line.text("as", &update), ..Meta::default() };
                 let response = Response { meta: Some(meta), outcome: Some(Outcome { value: Some(value) }) };
                 ("Response", response.encode_to_vec())
             }

@@ -383,6 +383,7 @@ fn limit(world: &mut World, line: &mut Line) -> Result<String, String> {
             "state_bytes" => limits.state_bytes = number as i64,
             "step_bytes" => limits.step_bytes = number as i64,
             "history_events" => limits.history_events = number as i64,
+            "suggest_continue_bytes" => limits.suggest_continue_bytes = number as i64,
             "suggest_continue_events" => limits.suggest_continue_events = number as i64,
             "updates_in_flight" => limits.updates_in_flight = number,
             "updates_total" => limits.updates_total = number as i64,

@@ -139,10 +139,5 @@ fn check_pause(
         }
         check::no_nul(text)?;
     }
-    if workflow_id.is_empty() {
-        return Err(Reject::invalid("Can't load workflow execution.  WorkflowId not set."));
-    }
-    check::no_nul(workflow_id)?;
-    check::run_id(run_id).map_err(|_| Reject::invalid("RunId is not valid UUID."))?;
-    Ok(())
+    check::loaded(workflow_id, run_id).map(|_| ())
 }

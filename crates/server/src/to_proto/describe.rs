@@ -16,6 +16,7 @@ use steadfast_api::v1::workflow::{
     WorkflowExecutionPauseInfo, WorkflowExecutionVersioningInfo, callback_info,
 };
 use steadfast_api::v1::workflowservice::DescribeWorkflowExecutionResponse;
+use steadfast_machine::duration::SECOND;
 use steadfast_machine::workflow::retry;
 use steadfast_machine::workflow::rows::{ActivityRow, CallbackRow, PauseRow, WorkflowTaskRow};
 use steadfast_machine::workflow::state::{Run, activity_timeouts};
@@ -43,7 +44,12 @@ pub fn describe(
                 parent_close_policy: child.parent_close_policy,
             })
             .collect(),
-        pending_workflow_task: run.core.task.as_ref().map(pending_workflow_task),
+        pending_workflow_task: run
+            .core
+            .task
+            .as_ref()
+            .or(run.core.left_task.as_ref())
+            .map(pending_workflow_task),
         callbacks: callbacks(run),
         pending_nexus_operations: Vec::new(),
         workflow_extended_info: Some(extended(run)),
@@ -54,12 +60,8 @@ fn config(run: &Run) -> WorkflowExecutionConfig {
     let start = &run.start;
     WorkflowExecutionConfig {
         task_queue: normal_queue(&start.task_queue),
-        workflow_execution_timeout: duration::if_set(start.execution_timeout),
-        // A child's run timeout is shown even where there is none, as its event shows it.
-        workflow_run_timeout: match start.parent {
-            Some(_) => duration::proto(start.run_timeout),
-            None => duration::if_set(start.run_timeout),
-        },
+        workflow_execution_timeout: start.shown_execution_timeout(),
+        workflow_run_timeout: start.shown_run_timeout(),
         default_workflow_task_timeout: duration::proto(start.task_timeout),
         user_metadata: start.user_metadata.clone(),
     }
@@ -86,9 +88,8 @@ fn info(workflow_id: &str, run: &Run, schema: &dyn Schema) -> WorkflowExecutionI
         start_time: nanos(core.start_time),
         execution_time: nanos(core.execution_time),
         close_time: nanos(core.close_time),
-        execution_duration: closed
-            .then(|| duration::proto((core.close_time - core.execution_time).max(0)))
-            .flatten(),
+        // Of a run that ended before it was to begin it is negative.
+        execution_duration: closed.then(|| negatable(core.close_time - core.execution_time)),
         status: core.status,
         history_length: core.next_event_id - 1,
         history_size_bytes: core.history_bytes,
@@ -113,6 +114,10 @@ fn info(workflow_id: &str, run: &Run, schema: &dyn Schema) -> WorkflowExecutionI
         priority: core.priority.clone().or_else(|| start.priority.clone()),
         ..WorkflowExecutionInfo::default()
     }
+}
+
+fn negatable(nanos: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds: nanos / SECOND, nanos: (nanos % SECOND) as i32 }
 }
 
 fn versioning(run: &Run) -> Option<WorkflowExecutionVersioningInfo> {

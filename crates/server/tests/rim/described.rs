@@ -7,8 +7,8 @@ use steadfast_api::v1::command::{
     Command, ContinueAsNewWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
     StartTimerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes,
 };
-use steadfast_api::v1::common::{ActivityType, Payload, SearchAttributes};
-use steadfast_api::v1::enums::{CommandType, EventType};
+use steadfast_api::v1::common::{ActivityType, Memo, Payload, SearchAttributes, WorkflowExecution};
+use steadfast_api::v1::enums::{CommandType, EventType, PendingWorkflowTaskState};
 use steadfast_api::v1::failure::{ApplicationFailureInfo, Failure, failure::FailureInfo};
 use steadfast_api::v1::history::history_event::Attributes as Event;
 use steadfast_api::v1::workflow::PendingActivityInfo;
@@ -76,6 +76,83 @@ async fn timeouts_that_a_run_does_not_have_are_absent() {
     let config = described.execution_config.unwrap();
     assert_eq!((config.workflow_execution_timeout, config.workflow_run_timeout), (seconds(60), seconds(60)));
     assert!(described.workflow_extended_info.unwrap().execution_expiration_time.is_some());
+
+    // One that was named shows, be it zero, in the run and in those that follow it.
+    let zero = StartWorkflowExecutionRequest {
+        workflow_execution_timeout: seconds(0),
+        memo: Some(Memo::default()),
+        ..start("zero")
+    };
+    world.client.start_workflow_execution(zero).await.unwrap();
+    for run_timeout in [None, seconds(0)] {
+        let config = world.describe("zero").await.unwrap().execution_config.unwrap();
+        let shown = (config.workflow_execution_timeout, config.workflow_run_timeout);
+        assert_eq!(shown, (seconds(0), run_timeout));
+        let first = world.history("zero").await.remove(0);
+        let Some(Event::WorkflowExecutionStartedEventAttributes(started)) = first.attributes else {
+            panic!("the first event is the start");
+        };
+        let shown = (started.workflow_execution_timeout, started.workflow_run_timeout, started.memo);
+        assert_eq!(shown, (seconds(0), run_timeout, None));
+        if run_timeout.is_none() {
+            continue_as_new(&mut world, "zero").await;
+        }
+    }
+}
+
+/// Lets a worker take tasks until it has one of this workflow, which continues as new.
+async fn continue_as_new(world: &mut World, id: &str) {
+    let again = ContinueAsNewWorkflowExecutionCommandAttributes::default();
+    let again = Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(again);
+    let again = command(CommandType::ContinueAsNewWorkflowExecution, again);
+    loop {
+        let task = world.poll().await;
+        if task.workflow_execution.as_ref().is_some_and(|run| run.workflow_id == id) {
+            world.complete(&task, vec![again]).await.unwrap();
+            return;
+        }
+    }
+}
+
+/// What nobody had begun when a run was ended is shown as it was left.
+#[tokio::test]
+async fn a_run_that_was_ended_shows_what_it_left_behind() {
+    let mut world = World::new().await;
+    let delayed = StartWorkflowExecutionRequest { workflow_start_delay: seconds(60), ..start("delayed") };
+    world.client.start_workflow_execution(delayed).await.unwrap();
+    world.start("waiting").await;
+    for id in ["delayed", "waiting"] {
+        let terminate = TerminateWorkflowExecutionRequest {
+            namespace: NAMESPACE.into(),
+            workflow_execution: Some(execution(id)),
+            ..Default::default()
+        };
+        world.client.terminate_workflow_execution(terminate).await.unwrap();
+    }
+    let waiting = world.describe("waiting").await.unwrap();
+    let task = waiting.pending_workflow_task.expect("nobody had taken it");
+    assert_eq!((task.state(), task.attempt), (PendingWorkflowTaskState::Scheduled, 1));
+    let delayed = world.describe("delayed").await.unwrap();
+    assert_eq!(delayed.pending_workflow_task, None);
+    // It ended a minute before it was to begin.
+    let lasted = delayed.workflow_execution_info.unwrap().execution_duration.unwrap();
+    assert!((-60..=-58).contains(&lasted.seconds) && lasted.nanos <= 0, "{lasted:?}");
+}
+
+/// The points that a chain can be reset to expire with the run that they are of, which shows in that one, too.
+#[tokio::test]
+async fn reset_points_of_a_run_that_continued_say_when_they_expire() {
+    let mut world = World::new().await;
+    let first = world.start("a").await;
+    continue_as_new(&mut world, "a").await;
+    let old = WorkflowExecution { workflow_id: "a".into(), run_id: first.clone() };
+    for run in [old, execution("a")] {
+        let request = DescribeWorkflowExecutionRequest { namespace: NAMESPACE.into(), execution: Some(run) };
+        let info = world.client.describe_workflow_execution(request).await.unwrap().into_inner();
+        let points = info.workflow_execution_info.unwrap().auto_reset_points.unwrap().points;
+        assert_eq!((points.len(), &points[0].run_id), (1, &first));
+        assert!(points[0].expire_time.is_some());
+    }
 }
 
 #[tokio::test]
@@ -173,6 +250,22 @@ async fn lists_find_what_is_paused_until_it_goes_on() {
     ] {
         assert_eq!(listed(&mut world, &format!("TemporalPauseInfo = '{word}'")).await, [id], "{word}");
     }
+    // Without a reason there is nothing to find it by.
+    world.start("silent").await;
+    let pause = PauseWorkflowExecutionRequest {
+        namespace: NAMESPACE.into(),
+        workflow_id: "silent".into(),
+        ..Default::default()
+    };
+    world.client.pause_workflow_execution(pause).await.unwrap();
+    assert_eq!(listed(&mut world, "TemporalPauseInfo = 'Workflow:silent'").await, ["silent"]);
+    assert_eq!(listed(&mut world, "TemporalPauseInfo = 'Reason:'").await, [""; 0]);
+    let unpause = UnpauseWorkflowExecutionRequest {
+        namespace: NAMESPACE.into(),
+        workflow_id: "silent".into(),
+        ..Default::default()
+    };
+    world.client.unpause_workflow_execution(unpause).await.unwrap();
     // Workers that do not know these events go on.
     let events = world.history("workflow").await;
     let paused = events.iter().find(|event| event.event_type() == EventType::WorkflowExecutionPaused);

@@ -119,3 +119,62 @@ async fn backwards_is_the_same_history_newest_first() {
     }
     assert_eq!(read, forwards);
 }
+
+/// A task that failed once has no events until it is completed: SDKs are shown them all the same, others are not.
+#[tokio::test]
+async fn events_that_are_not_in_the_history_yet_are_shown_to_sdks() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    let task = world.poll().await;
+    let failed = RespondWorkflowTaskFailedRequest {
+        namespace: NAMESPACE.into(),
+        task_token: task.task_token,
+        ..Default::default()
+    };
+    world.client.respond_workflow_task_failed(failed).await.unwrap();
+    world.poll().await;
+    for (client, known) in
+        [("temporal-go", 6), ("a-client-of-mine", 6), ("temporal-cli", 4), ("temporal-ui", 4)]
+    {
+        let mut asked = tonic::Request::new(request("a"));
+        asked.metadata_mut().insert("client-name", client.parse().unwrap());
+        let page = world.client.get_workflow_execution_history(asked).await.unwrap().into_inner();
+        assert_eq!(events(page.history).len(), known, "{client}");
+    }
+    let shown = world.history("a").await;
+    let last = &shown[4..];
+    assert_eq!(types(last), [EventType::WorkflowTaskScheduled, EventType::WorkflowTaskStarted]);
+    assert!(last.iter().all(|event| event.task_id == 0), "{last:?}");
+    let reverse = GetWorkflowExecutionHistoryReverseRequest {
+        namespace: NAMESPACE.into(),
+        execution: Some(execution("a")),
+        ..Default::default()
+    };
+    let page = world.client.get_workflow_execution_history_reverse(reverse).await.unwrap().into_inner();
+    assert_eq!(events(page.history).len(), 4);
+}
+
+#[tokio::test]
+async fn who_waits_in_vain_gets_nothing_and_may_ask_on_if_waiting_was_asked_for() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    for (filter, wait) in
+        [(HistoryEventFilterType::CloseEvent, true), (HistoryEventFilterType::CloseEvent, false)]
+    {
+        let close = GetWorkflowExecutionHistoryRequest {
+            wait_new_event: wait,
+            history_event_filter_type: filter as i32,
+            ..request("a")
+        };
+        let asked = within(close, Duration::from_millis(1500));
+        let page = world.client.get_workflow_execution_history(asked).await.unwrap().into_inner();
+        assert!(events(page.history).is_empty());
+        assert_eq!(page.next_page_token.is_empty(), !wait);
+    }
+    let waiting = GetWorkflowExecutionHistoryRequest { wait_new_event: true, ..request("a") };
+    let first = world.client.get_workflow_execution_history(waiting.clone()).await.unwrap().into_inner();
+    let next = GetWorkflowExecutionHistoryRequest { next_page_token: first.next_page_token, ..waiting };
+    let asked = within(next, Duration::from_millis(1500));
+    let page = world.client.get_workflow_execution_history(asked).await.unwrap().into_inner();
+    assert!(events(page.history).is_empty() && !page.next_page_token.is_empty());
+}

@@ -2,6 +2,7 @@
 
 use crate::world::*;
 use std::time::Duration;
+use steadfast_api::v1::common::WorkflowExecution;
 use steadfast_api::v1::enums::{
     QueryRejectCondition, QueryResultType, TaskQueueKind, UpdateWorkflowExecutionLifecycleStage as Stage,
 };
@@ -186,8 +187,18 @@ async fn updates_are_checked_before_they_reach_a_run() {
         }),
         ..Default::default()
     };
-    let refused = world.client.poll_workflow_execution_update(unknown).await.unwrap_err();
+    let refused = world.client.poll_workflow_execution_update(unknown.clone()).await.unwrap_err();
     assert_eq!((refused.code(), refused.message()), (Code::NotFound, "update \"nobody\" not found"));
+    let odd = WorkflowExecution { workflow_id: "a".into(), run_id: "odd".into() };
+    for (workflow_execution, text) in [
+        (None, "Can't load workflow execution.  WorkflowId not set."),
+        (Some(odd), "RunId is not valid UUID."),
+    ] {
+        let update_ref = Some(update::UpdateRef { workflow_execution, update_id: "nobody".into() });
+        let request = PollWorkflowExecutionUpdateRequest { update_ref, ..unknown.clone() };
+        let refused = world.client.poll_workflow_execution_update(request).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, text));
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use steadfast_api::v1::enums::{
 };
 use steadfast_api::v1::errordetails::{NotFoundFailure, WorkflowExecutionAlreadyStartedFailure};
 use steadfast_api::v1::history::history_event::Attributes;
+use steadfast_api::v1::workflow::OnConflictOptions;
 use steadfast_api::v1::workflowservice::*;
 use tonic::Code;
 
@@ -187,7 +188,43 @@ async fn terminate_ends_a_run_once_and_cancel_never_fails_on_a_closed_one() {
         workflow_execution: Some(execution("a")),
         ..Default::default()
     };
-    world.client.request_cancel_workflow_execution(cancel).await.unwrap();
+    world.client.request_cancel_workflow_execution(cancel.clone()).await.unwrap();
+    // Not even one of another chain than is named: there is nothing to cancel.
+    let other = "11111111-1111-1111-1111-111111111111".to_owned();
+    let cancel = RequestCancelWorkflowExecutionRequest { first_execution_run_id: other, ..cancel };
+    world.client.request_cancel_workflow_execution(cancel.clone()).await.unwrap();
+    world.start("b").await;
+    let cancel = RequestCancelWorkflowExecutionRequest { workflow_execution: Some(execution("b")), ..cancel };
+    let refused = world.client.request_cancel_workflow_execution(cancel).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::NotFound, "workflow execution not found"));
+}
+
+/// A request that joins a run is found again by its id, if it left that; else there is the run's first event.
+#[tokio::test]
+async fn what_joins_a_run_is_told_where() {
+    use steadfast_api::v1::common::link::{Variant, workflow_event::Reference};
+    let mut world = World::new().await;
+    world.start("a").await;
+    for attach_request_id in [true, false] {
+        let options = OnConflictOptions { attach_request_id, attach_links: true, ..Default::default() };
+        let request = StartWorkflowExecutionRequest {
+            request_id: format!("another {attach_request_id}"),
+            workflow_id_conflict_policy: WorkflowIdConflictPolicy::UseExisting as i32,
+            on_conflict_options: Some(options),
+            ..start("a")
+        };
+        let joined = world.client.start_workflow_execution(request).await.unwrap().into_inner();
+        let Some(Variant::WorkflowEvent(event)) = joined.link.and_then(|link| link.variant) else {
+            panic!("it names an event");
+        };
+        match event.reference {
+            Some(Reference::RequestIdRef(request)) if attach_request_id => {
+                assert_eq!(request.request_id, "another true");
+            }
+            Some(Reference::EventRef(event)) if !attach_request_id => assert_eq!(event.event_id, 1),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use super::close::nothing_unseen;
 use super::{
     Completion, Done, Trouble, capped, check_attributes, check_fits, check_memo, check_payloads, queue_text,
 };
-use crate::cron;
 use crate::duration;
 use crate::env::Env;
 use crate::workflow::activity;
@@ -95,9 +94,6 @@ fn checked(
     let retry_policy = attributes.retry_policy.clone().map(retry::with_defaults);
     if let Some(policy) = &retry_policy {
         retry::check(policy).map_err(|error| bad("WorkflowRetryPolicy", error))?;
-    }
-    if !attributes.cron_schedule.is_empty() {
-        cron::check_cron(&attributes.cron_schedule).map_err(|error| bad("CronSchedule", error))?;
     }
     if let Some(search) = &attributes.search_attributes {
         check_attributes(CAUSE, search, Some((COMMAND, &context)), env)?;

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Error, Result, bail};
 use prost::Message;
-use std::time::Duration;
 use steadfast_api::v1::common::{WorkflowExecution, WorkflowType};
 use steadfast_api::v1::enums::{EventType, HistoryEventFilterType, UpdateWorkflowExecutionLifecycleStage};
 use steadfast_api::v1::history::History;
@@ -11,33 +10,23 @@ use steadfast_api::v1::taskqueue::TaskQueue;
 use steadfast_api::v1::update::{Input, Meta, Request, WaitPolicy};
 use steadfast_api::v1::workflowservice::workflow_service_client::WorkflowServiceClient;
 use steadfast_api::v1::workflowservice::*;
-use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::connection::Connection;
 use crate::workflows::Workflow;
 
 /// The limits of messages are the server's business; the driver takes what comes.
 const MAX_MESSAGE: usize = 128 * 1024 * 1024;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The name under which the reference's health service knows the API.
 const SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
 
-pub async fn connect(address: &str) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .with_context(|| format!("`{address}` is not an address; it should read host:port"))?;
-    endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .connect()
-        .await
-        .with_context(|| format!("no server answers at {address}"))
-}
-
 /// True once the server says SERVING. A server without a health service counts as serving as soon as it answers.
-pub async fn is_serving(channel: Channel) -> bool {
+pub async fn is_serving(connection: Connection) -> bool {
     let request = HealthCheckRequest { service: SERVICE.into() };
-    match HealthClient::new(channel).check(request).await {
+    let origin = connection.origin.clone();
+    match HealthClient::with_origin(connection, origin).check(request).await {
         Ok(reply) => reply.into_inner().status() == ServingStatus::Serving,
         Err(status) => status.code() == tonic::Code::Unimplemented,
     }
@@ -50,14 +39,15 @@ const LIST_PAGE: i32 = 100;
 
 #[derive(Clone)]
 pub struct Client {
-    rpc: WorkflowServiceClient<Channel>,
+    rpc: WorkflowServiceClient<Connection>,
     namespace: String,
     queue: String,
 }
 
 impl Client {
-    pub fn new(channel: Channel, namespace: &str, queue: &str) -> Self {
-        let rpc = WorkflowServiceClient::new(channel)
+    pub fn new(connection: Connection, namespace: &str, queue: &str) -> Self {
+        let origin = connection.origin.clone();
+        let rpc = WorkflowServiceClient::with_origin(connection, origin)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
         Client { rpc, namespace: namespace.into(), queue: queue.into() }

@@ -2,6 +2,7 @@
 //! API without an SDK, and says how fast it was and what it cost the server.
 
 mod client;
+mod connection;
 mod disk;
 mod goals;
 mod lanes;
@@ -70,9 +71,10 @@ struct Arguments {
     #[arg(long)]
     pollers: Option<usize>,
 
-    /// Let the worker take activities with the reply to the decision that schedules them, as most SDKs do.
+    /// Have every activity polled for. Without it the worker asks, as the SDKs' workers do unless they are told not to, to
+    /// be given activities with the reply to the decision that schedules them; a server may do that or not.
     #[arg(long)]
-    eager: bool,
+    without_eager: bool,
 
     /// Closed runs on the server before a scenario is measured [default: 1000 for list and count, else 0].
     #[arg(long)]

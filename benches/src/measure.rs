@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use crate::client::{self, Client};
+use crate::connection::Connection;
 use crate::lanes::{self, Lane, Prepared, Until};
 use crate::metrics;
 use crate::phase::{Phase, ServerUse};
@@ -131,7 +132,7 @@ pub async fn first_workflow(target: &Target, deadline: Instant) -> Result<()> {
     let queue = format!("bench-first-{}", run_tag());
     let options = WorkerOptions { pollers: 1, eager: false };
     let worker = worker(target, &queue, options).await?;
-    let mut client = Client::new(client::connect(&target.address).await?, &target.namespace, &queue);
+    let mut client = Client::new(Connection::open(&target.address).await?, &target.namespace, &queue);
     let mut refusal = None;
     for attempt in 0.. {
         let id = format!("{queue}-{attempt}");
@@ -154,8 +155,8 @@ fn run_tag() -> String {
 }
 
 async fn worker(target: &Target, queue: &str, options: WorkerOptions) -> Result<Worker> {
-    let channel = client::connect(&target.address).await?;
-    Ok(Worker::start(channel, &target.namespace, queue, options))
+    let connection = Connection::open(&target.address).await?;
+    Ok(Worker::start(connection, &target.namespace, queue, options))
 }
 
 /// Clients whose units need no run of their own.
@@ -165,12 +166,12 @@ async fn plain_clients(target: &Target, queue: &str, lanes: usize) -> Result<Vec
 }
 
 async fn clients(target: &Target, queue: &str, lanes: usize) -> Result<Vec<Client>> {
-    let mut channels = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..lanes.div_ceil(LANES_PER_CONNECTION) {
-        channels.push(client::connect(&target.address).await?);
+        connections.push(Connection::open(&target.address).await?);
     }
-    let channels = channels.iter().cycle().take(lanes);
-    Ok(channels.map(|channel| Client::new(channel.clone(), &target.namespace, queue)).collect())
+    let connections = connections.iter().cycle().take(lanes);
+    Ok(connections.map(|connection| Client::new(connection.clone(), &target.namespace, queue)).collect())
 }
 
 /// Which part of a unit's time, from 0 to 1, lay before the bell.

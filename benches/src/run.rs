@@ -110,7 +110,7 @@ async fn start(arguments: &Arguments, command: &str) -> Result<Server> {
 }
 
 async fn phases(arguments: &Arguments, target: &Target, scenario: Scenario, run: &mut Run) -> Result<()> {
-    let worker = WorkerOptions { pollers: arguments.pollers(), eager: arguments.eager };
+    let worker = WorkerOptions { pollers: arguments.pollers(), eager: !arguments.without_eager };
     let closed = arguments.closed_runs.unwrap_or(scenario.closed_runs());
     measure::leave_behind(target, Scenario::Noop, closed, worker).await?;
     measure::leave_behind(target, Scenario::Idle, arguments.open_runs, worker).await?;

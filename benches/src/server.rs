@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
 use crate::client;
+use crate::connection::Connection;
 use crate::process::Process;
 
 /// A server that is not up by then has failed to start.
@@ -101,8 +102,8 @@ async fn wait_until_serving(address: &str, child: &mut Child, log: &Path, line: 
         if let Some(status) = child.try_wait()? {
             bail!("the server ended with {status}: {line}\n{}", last_lines(log));
         }
-        if let Ok(channel) = client::connect(address).await
-            && client::is_serving(channel).await
+        if let Ok(connection) = Connection::open(address).await
+            && client::is_serving(connection).await
         {
             return Ok(());
         }

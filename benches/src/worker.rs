@@ -16,10 +16,10 @@ use steadfast_api::v1::workflowservice::*;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
 use crate::client::IDENTITY;
+use crate::connection::Connection;
 use crate::workflows::{Task, Workflow, decide, number_payload};
 
 /// The SDKs' default: how long a task may wait on the sticky queue before any worker may have it.
@@ -56,7 +56,7 @@ pub struct Worker {
 
 #[derive(Clone)]
 struct Calls {
-    rpc: WorkflowServiceClient<Channel>,
+    rpc: WorkflowServiceClient<Connection>,
     namespace: String,
     queue: String,
     sticky: String,
@@ -66,9 +66,10 @@ struct Calls {
 }
 
 impl Worker {
-    pub fn start(channel: Channel, namespace: &str, queue: &str, options: WorkerOptions) -> Self {
+    pub fn start(connection: Connection, namespace: &str, queue: &str, options: WorkerOptions) -> Self {
+        let origin = connection.origin.clone();
         let calls = Calls {
-            rpc: WorkflowServiceClient::new(channel).max_decoding_message_size(usize::MAX),
+            rpc: WorkflowServiceClient::with_origin(connection, origin).max_decoding_message_size(usize::MAX),
             namespace: namespace.into(),
             queue: queue.into(),
             sticky: format!("{queue}-sticky"),
@@ -259,7 +260,7 @@ impl Calls {
     async fn insist<M: Clone, R>(
         &mut self,
         message: M,
-        call: impl AsyncFn(&mut WorkflowServiceClient<Channel>, M) -> Result<R, Status>,
+        call: impl AsyncFn(&mut WorkflowServiceClient<Connection>, M) -> Result<R, Status>,
     ) -> Result<R, Status> {
         let mut left = ATTEMPTS;
         loop {

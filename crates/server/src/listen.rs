@@ -86,6 +86,8 @@ async fn connection(stream: Connection, dispatch: Dispatch, stopping: Cancellati
     let mut served = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
+            // gRPC has no use for it, and every reply would carry it.
+            .auto_date_header(false)
             .keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .max_concurrent_streams(STREAMS)

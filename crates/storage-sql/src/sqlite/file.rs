@@ -316,7 +316,7 @@ pub fn open_writer(path: &Path, max_bytes: Option<u64>) -> rusqlite::Result<Conn
         connection.query_row(&format!("PRAGMA max_page_count={pages}"), [], |_| Ok(()))?;
     }
     connection
-        .execute_batch("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;")?;
+        .execute_batch("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-8192;")?;
     Ok(connection)
 }
 

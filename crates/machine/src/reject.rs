@@ -40,8 +40,10 @@ pub enum Reject {
     Unimplemented(String),
     Unavailable(String),
     DeadlineExceeded(String),
-    /// An operation of a multi-operation that is not at fault.
+    /// It came at a bad moment: the caller may try again.
     Aborted(String),
+    /// An operation of a multi-operation that is not at fault.
+    OperationAborted,
     /// The operations of an ExecuteMultiOperation, in their order; `Ok` for one that succeeded.
     MultiOperation {
         message: String,
@@ -82,6 +84,11 @@ impl Reject {
         })
     }
 
+    /// The run closed, and an update that no worker had accepted went with it.
+    pub fn closed_over_update() -> Reject {
+        Reject::not_found("workflow update was aborted by closing workflow")
+    }
+
     pub fn closing() -> Reject {
         Reject::busy("workflow operation can not be applied because workflow is closing")
     }
@@ -107,6 +114,7 @@ impl Reject {
             | Reject::Unavailable(m)
             | Reject::DeadlineExceeded(m)
             | Reject::Aborted(m) => m,
+            Reject::OperationAborted => "Operation was aborted.",
             Reject::AlreadyStarted { message, .. }
             | Reject::ActivityAlreadyStarted { message, .. }
             | Reject::QueryFailed { message, .. }

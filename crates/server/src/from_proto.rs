@@ -26,7 +26,7 @@ use steadfast_api::v1::workflowservice::{
 use steadfast_machine::workflow::input::{
     EagerWorker, Input, Query, RequestCancel, Reset, Signal, SignalWithStart, Start, Terminate, Update, What,
 };
-use steadfast_machine::{CallerId, Limits, Namespace, Reject, Time};
+use steadfast_machine::{CallerId, Limits, Namespace, Reject, Time, duration};
 
 /// What the rules need to know beside the request.
 pub struct Context<'a> {
@@ -494,23 +494,19 @@ pub fn multi_operation(
     };
     let start_id = start.workflow_id.clone();
     let start = checked_multi_start(&request.namespace, start, context);
-    let update = checked_multi_update(&request.namespace, &start_id, update, caller, context);
+    // Where the start is refused, no id is there that the update's could differ from.
+    let known_id = start.as_ref().ok().map(|_| start_id.as_str());
+    let update = checked_multi_update(&request.namespace, known_id, update, caller, context);
     match (start, update) {
         (Ok(start), Ok(update)) => {
             let what = What::UpdateWithStart { start: Box::new(start), update: Box::new(update) };
             Ok((start_id, Input::current(what)))
         }
         (start, update) => {
-            let aborted = || Reject::Aborted("Operation was aborted.".into());
-            let of = |error: Option<Reject>| Err(error.unwrap_or_else(aborted));
-            // Only the first operation at fault is told; the reference looks no further either.
-            let (start, update) = match start.err() {
-                Some(error) => (Some(error), None),
-                None => (None, update.err()),
-            };
+            let of = |error: Option<Reject>| Err(error.unwrap_or(Reject::OperationAborted));
             Err(Reject::MultiOperation {
                 message: "Update-with-Start could not be executed.".into(),
-                operations: vec![of(start), of(update)],
+                operations: vec![of(start.err()), of(update.err())],
             })
         }
     }
@@ -527,17 +523,18 @@ fn checked_multi_start(
     let refusals = [
         (!request.cron_schedule.is_empty(), "CronSchedule is not allowed."),
         (request.request_eager_execution, "RequestEagerExecution is not supported."),
-        (request.workflow_start_delay.is_some(), "WorkflowStartDelay is not supported."),
+        (duration::known(request.workflow_start_delay.as_ref()) > 0, "WorkflowStartDelay is not supported."),
     ];
-    if let Some((_, refusal)) = refusals.iter().find(|(refused, _)| *refused) {
-        return Err(Reject::invalid(*refusal));
+    let start = start(request, context)?;
+    match refusals.into_iter().find(|(refused, _)| *refused) {
+        Some((_, refusal)) => Err(Reject::invalid(refusal)),
+        None => Ok(start),
     }
-    start(request, context)
 }
 
 fn checked_multi_update(
     namespace: &str,
-    workflow_id: &str,
+    workflow_id: Option<&str>,
     request: UpdateWorkflowExecutionRequest,
     caller: CallerId,
     context: &Context<'_>,
@@ -546,14 +543,17 @@ fn checked_multi_update(
         return Err(Reject::invalid("Operation namespace did not match request's namespace."));
     }
     let (id, run) = check::execution(request.workflow_execution.as_ref())?;
-    if id != workflow_id {
-        return Err(Reject::invalid("WorkflowId is not consistent with previous operation(s)."));
-    }
-    if !request.first_execution_run_id.is_empty() {
+    let id = id.to_owned();
+    let first_run = request.first_execution_run_id.clone();
+    let update = checked_update(request, caller, context)?;
+    if !first_run.is_empty() {
         return Err(Reject::invalid("FirstExecutionRunId is not allowed."));
     }
     if run.is_some() {
         return Err(Reject::invalid("RunId is not allowed."));
     }
-    checked_update(request, caller, context)
+    if workflow_id.is_some_and(|known| known != id) {
+        return Err(Reject::invalid("WorkflowId is not consistent with previous operation(s)."));
+    }
+    Ok(update)
 }

@@ -162,7 +162,8 @@ impl From<&Reject> for Told {
             Reject::Unimplemented(_) => Told::bare(Code::Unimplemented, message),
             Reject::Unavailable(_) => Told::bare(Code::Unavailable, message),
             Reject::DeadlineExceeded(_) => Told::bare(Code::DeadlineExceeded, message),
-            Reject::Aborted(_) => {
+            Reject::Aborted(_) => Told::bare(Code::Aborted, message),
+            Reject::OperationAborted => {
                 let detail = MultiOperationExecutionAborted::default();
                 let type_url =
                     "type.googleapis.com/temporal.api.failure.v1.MultiOperationExecutionAborted".into();
@@ -356,7 +357,7 @@ mod tests {
         let (status, sent) = sent(Reject::MultiOperation {
             message: "Update-with-Start could not be executed.".into(),
             operations: vec![
-                Err(Reject::Aborted("Operation was aborted.".into())),
+                Err(Reject::OperationAborted),
                 Err(Reject::invalid("Update name is not set on request.")),
             ],
         });

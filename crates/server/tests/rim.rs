@@ -16,6 +16,8 @@ mod described;
 mod history;
 #[path = "rim/metrics.rs"]
 mod metrics;
+#[path = "rim/multi_operation.rs"]
+mod multi_operation;
 #[path = "rim/namespaces.rs"]
 mod namespaces;
 #[path = "rim/operators.rs"]

@@ -10,7 +10,8 @@ use crate::decision::Decision;
 use crate::env::Env;
 use crate::key::EntityKey;
 use crate::reject::Reject;
-use steadfast_api::v1::enums::EventType;
+use steadfast_api::v1::common::link;
+use steadfast_api::v1::enums::{EventType, WorkflowExecutionStatus};
 
 pub fn apply(
     entity: &EntityKey,
@@ -22,72 +23,63 @@ pub fn apply(
     // The update itself is known: the start does not matter, not even whether the run is open.
     let id = update::id(update);
     if let Some(run) = current.filter(|run| update::is_told(run, id)) {
-        return only_update(entity, run, update, None, env);
+        return only_update(entity, run, update, env);
     }
     let settled = start::settle(entity, current, start, env);
-    let replaced = match settled.map_err(|reject| failed(Err(reject), Err(aborted())))? {
+    let replaced = match settled.map_err(|reject| failed(Err(reject), Err(Reject::OperationAborted)))? {
         // A start that is known, of a run that closed since: nothing is left to be updated.
         Settled::Existing(_) if current.is_some_and(|run| !run.is_open()) => {
-            return Err(failed(Err(aborted()), Err(Reject::closed())));
+            return Err(failed(Err(Reject::OperationAborted), Err(Reject::closed())));
         }
-        Settled::Existing(known) => {
+        Settled::Existing(_) => {
             let Some(run) = current else { unreachable!("there is a run that is known") };
-            return only_update(entity, run, update, Some(known.started), env);
+            return only_update(entity, run, update, env);
         }
-        Settled::Attach(run) => {
-            let mut step = Step::on(entity, run);
-            start::attach_to(&mut step, start, env).map_err(|reject| failed(Err(reject), Err(aborted())))?;
-            return finish(run, step, update, false, env);
-        }
+        // Nothing but the update joins the run that is there.
+        Settled::Attach(run) => return only_update(entity, run, update, env),
         Settled::Replace(old) => Some(old),
         Settled::New => None,
     };
     let mut step = start::begin(entity, start, current.map(|run| run.id), env);
     start::first_task(&mut step, start, env);
-    let with = with_start(&step, true, env);
-    let reply = update::apply_with(&mut step, update, Some(with), env)
-        .map_err(|reject| failed(Err(aborted()), Err(reject)))?;
+    let link = Some(links::to_event(&step.key, 1, EventType::WorkflowExecutionStarted, env));
+    let reply = update::apply_with(&mut step, update, Some(WithStart { started: true, link }), env)
+        .map_err(|reject| failed(Err(Reject::OperationAborted), Err(reject)))?;
     let new_run = step.key.run;
     let terminated = replaced.map(|old| start::terminate(entity, old, new_run, env));
     Ok(start::combine(terminated, step).finish(Ok(reply)))
 }
 
+/// The update alone, for a run that is there.
 fn only_update(
     entity: &EntityKey,
     run: &Run,
     update: &Update,
-    started: Option<bool>,
     env: &mut Env<'_>,
 ) -> Result<Decision, Reject> {
-    finish(run, Step::on(entity, run), update, started.unwrap_or(false), env)
-}
-
-fn finish(
-    run: &Run,
-    mut step: Step,
-    update: &Update,
-    started: bool,
-    env: &mut Env<'_>,
-) -> Result<Decision, Reject> {
-    let with = with_start(&step, started, env);
+    let mut step = Step::on(entity, run);
+    let over = run.updates.get(update::id(update)).is_some_and(|row| row.completed_event_id != 0);
+    let mut link = links::to_event(&step.key, 1, EventType::WorkflowExecutionStarted, env);
+    if let Some(link::Variant::WorkflowEvent(event)) = &mut link.variant {
+        // The reference leaves it out here.
+        event.namespace.clear();
+    }
+    let with = WithStart { started: false, link: (!over).then_some(link) };
     let reply = update::apply_with(&mut step, update, Some(with), env)
-        .map_err(|reject| failed(Err(aborted()), Err(reject)))?;
+        .map_err(|reject| failed(Err(Reject::OperationAborted), Err(reject)))?;
     Ok(upkeep::finish(run, step, Ok(reply), env))
 }
 
-fn with_start(step: &Step, started: bool, env: &Env<'_>) -> WithStart {
-    WithStart { started, link: links::to_event(&step.key, 1, EventType::WorkflowExecutionStarted, env) }
-}
-
-/// What the start of an update with start says, next to the update's answer.
+/// What the start of an update with start says, next to the update's answer: how it was when the update came.
 pub fn started(step: &Step, with: &WithStart) -> super::reply::Started {
-    let known = start::existing(&step.run, with.started, Some(with.link.clone()));
-    super::reply::Started { eager_task: None, ..known }
+    let known = start::existing(&step.run, with.started, with.link.clone());
+    let status = if with.link.is_some() { WorkflowExecutionStatus::Running } else { known.status };
+    super::reply::Started { eager_task: None, status, ..known }
 }
 
 /// The update was refused after the start went well, or without a start.
 pub fn refused(with: &WithStart, reject: Reject) -> Reject {
-    failed(if with.started { Ok(()) } else { Err(aborted()) }, Err(reject))
+    failed(if with.started { Ok(()) } else { Err(Reject::OperationAborted) }, Err(reject))
 }
 
 pub fn reply(
@@ -99,10 +91,6 @@ pub fn reply(
         Some(with) => WorkflowReply::UpdateWithStart { started: started(step, with), update }.into(),
         None => WorkflowReply::Update(update).into(),
     }
-}
-
-fn aborted() -> Reject {
-    Reject::Aborted("Operation was aborted.".into())
 }
 
 fn failed(start: Result<(), Reject>, update: Result<(), Reject>) -> Reject {

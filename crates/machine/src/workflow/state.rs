@@ -107,7 +107,8 @@ pub struct UpdateWaiter {
 pub struct WithStart {
     /// The run was started by this very request.
     pub started: bool,
-    pub link: Link,
+    /// To the run's start; `None` where the update was over before the request came.
+    pub link: Option<Link>,
 }
 
 /// A stored row that does not decode, or an unknown table: the database is damaged or from a newer version.

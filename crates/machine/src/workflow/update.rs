@@ -539,11 +539,7 @@ pub fn abort_sent(step: &mut Step) {
 
 /// The run closed; `continues` if another run of the chain follows at once.
 pub fn on_close(step: &mut Step, continues: bool) {
-    let reject = if continues {
-        Reject::closing()
-    } else {
-        Reject::not_found("workflow update was aborted by closing workflow")
-    };
+    let reject = if continues { Reject::closing() } else { Reject::closed_over_update() };
     for update in std::mem::take(&mut step.run.volatile.updates) {
         refuse_waiters(step, &update.id, &reject);
     }

@@ -146,9 +146,41 @@ pub async fn poll_workflow_execution_update(
     Ok(to_proto::update_polled(&id, update))
 }
 
+/// A run may close over the update before a worker has accepted it, if the update found it running. Then all of it is tried
+/// once more, which may start a run; who fails so again is told that it may try for itself.
 pub async fn execute_multi_operation(
     frontend: &Frontend,
     call: Call,
+    request: ExecuteMultiOperationRequest,
+) -> Result<ExecuteMultiOperationResponse, Refusal> {
+    match update_with_start(frontend, &call, request.clone()).await {
+        Err(refusal) if closed_over_update(&refusal) => {}
+        answer => return answer,
+    }
+    update_with_start(frontend, &call, request).await.map_err(|refusal| match refusal {
+        Refusal::Reject(Reject::MultiOperation { message, mut operations }) if closed_over(&operations) => {
+            if let Some(Err(update)) = operations.pop() {
+                operations.push(Err(Reject::Aborted(update.message().to_owned())));
+            }
+            Reject::MultiOperation { message, operations }.into()
+        }
+        refusal => refusal,
+    })
+}
+
+fn closed_over_update(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Reject(Reject::MultiOperation { operations, .. }) if closed_over(operations))
+}
+
+/// Nothing was started, and the run that was there closed over the update.
+fn closed_over(operations: &[Result<(), Reject>]) -> bool {
+    let closed = Reject::closed_over_update();
+    matches!(operations, [Err(Reject::OperationAborted), Err(update)] if *update == closed)
+}
+
+async fn update_with_start(
+    frontend: &Frontend,
+    call: &Call,
     request: ExecuteMultiOperationRequest,
 ) -> Result<ExecuteMultiOperationResponse, Refusal> {
     use execute_multi_operation_response::{Response, response};
@@ -156,7 +188,7 @@ pub async fn execute_multi_operation(
     let caller = frontend.engine.caller();
     let input = from_proto::multi_operation(request, caller, &frontend.context(&namespace))?;
     let (id, update_id) = (input.0.clone(), update_id(&input.1));
-    let (started, update) = wait_for_update(frontend, &call, &namespace, caller, input, update_id).await?;
+    let (started, update) = wait_for_update(frontend, call, &namespace, caller, input, update_id).await?;
     let started = match started {
         Some(started) => to_proto::started(&started),
         // The wait ended before the update did: the run is there, whoever started it.

@@ -200,38 +200,3 @@ async fn updates_are_checked_before_they_reach_a_run() {
         assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, text));
     }
 }
-
-#[tokio::test]
-async fn an_update_with_start_needs_both_of_one_workflow() {
-    use execute_multi_operation_request::Operation;
-    use execute_multi_operation_request::operation::Operation as One;
-    use steadfast_api::v1::errordetails::MultiOperationExecutionFailure;
-    let mut world = World::new().await;
-    let start = |request| Operation { operation: Some(One::StartWorkflow(request)) };
-    let request = |operations| ExecuteMultiOperationRequest {
-        namespace: NAMESPACE.into(),
-        operations,
-        ..Default::default()
-    };
-    let refused = world
-        .client
-        .execute_multi_operation(request(vec![start(crate::world::start("a"))]))
-        .await
-        .unwrap_err();
-    assert_eq!(refused.message(), "Operations have to be exactly [Start, Update].");
-    let update = UpdateWorkflowExecutionRequest {
-        namespace: NAMESPACE.into(),
-        workflow_execution: Some(execution("b")),
-        ..Default::default()
-    };
-    let both =
-        vec![start(crate::world::start("a")), Operation { operation: Some(One::UpdateWorkflow(update)) }];
-    let refused = world.client.execute_multi_operation(request(both)).await.unwrap_err();
-    assert_eq!(
-        (refused.code(), refused.message()),
-        (Code::InvalidArgument, "Update-with-Start could not be executed.")
-    );
-    let failure: MultiOperationExecutionFailure = detail(&refused, "MultiOperationExecutionFailure");
-    let told: Vec<&str> = failure.statuses.iter().map(|one| one.message.as_str()).collect();
-    assert_eq!(told, ["Operation was aborted.", "WorkflowId is not consistent with previous operation(s)."]);
-}

@@ -164,7 +164,9 @@ pub fn deployment(options: Option<&WorkerDeploymentOptions>) -> Result<(), Rejec
     let Some(options) = options else { return Ok(()) };
     let versioned = options.worker_versioning_mode == WorkerVersioningMode::Versioned as i32;
     if versioned && (options.deployment_name.is_empty() || options.build_id.is_empty()) {
-        return Err(Reject::invalid("Deployment name and build id must be set together."));
+        return Err(Reject::invalid(
+            "Both deployment name and build id must be set when versioning is enabled.",
+        ));
     }
     Ok(())
 }
@@ -340,9 +342,10 @@ pub fn callbacks(callbacks: &mut [Callback], limits: &Limits) -> Result<(), Reje
             Some(callback::Variant::Internal(_)) => {
                 return Err(Reject::invalid("unknown callback variant: *common.Callback_Internal_"));
             }
-            Some(callback::Variant::NexusHandler(_)) | None => {
+            Some(callback::Variant::NexusHandler(_)) => {
                 return Err(Reject::Unimplemented("unknown callback variant".into()));
             }
+            None => return Err(Reject::Unimplemented("unknown callback variant: <nil>".into())),
         }
     }
     Ok(())

@@ -134,6 +134,7 @@ pub fn apply(limits: &mut Limits, key: &str, value: &Value) -> Effect {
         "component.callbacks.retrypolicy.initialinterval" => set_time(&mut limits.callback_first_interval),
         "component.callbacks.retrypolicy.maxinterval" => set_time(&mut limits.callback_longest_interval),
         "history.workflowidreuseminimalinterval" => set_time(&mut limits.run_spacing),
+        "history.workflowtaskheartbeattimeout" => set_time(&mut limits.workflow_task_heartbeat),
         _ => Effect::Unknown,
     }
 }

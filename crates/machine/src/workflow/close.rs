@@ -196,8 +196,13 @@ fn drop_pending(step: &mut Step) {
     for id in timers {
         step.drop_timer(id);
     }
-    let externals: Vec<i64> = step.run.externals.keys().copied().collect();
-    for id in externals {
+    // What no target has heard yet is said no more: only an open run calls others.
+    let externals: Vec<_> =
+        step.run.externals.values().map(|row| (row.initiated_event_id, row.message)).collect();
+    for (id, message) in externals {
+        if message > 0 {
+            step.withdraw(message - 1);
+        }
         step.drop_external(id);
     }
 }

@@ -57,6 +57,7 @@ pub fn apply(
             "Workflow is paused and force create new workflow task is not allowed.".into(),
         ));
     }
+    check_behavior(input)?;
     if let Err(reject) = check(input) {
         if !row.speculative {
             // The task stays with its worker until it times out.
@@ -116,6 +117,21 @@ pub fn apply(
     Ok(Ok(WorkflowReply::WorkflowTaskCompleted { new_task, activities, reset_history_event_id: 0 }.into()))
 }
 
+/// Only a worker that has a version says how workflows go on with the next one.
+fn check_behavior(input: &CompleteWorkflowTask) -> Result<(), Reject> {
+    let request = &input.request;
+    let versioned = request
+        .deployment_options
+        .as_ref()
+        .is_some_and(|options| options.worker_versioning_mode() == WorkerVersioningMode::Versioned);
+    if request.versioning_behavior == 0 || request.deployment.is_some() || versioned {
+        return Ok(());
+    }
+    Err(Reject::invalid(
+        "versioning behavior cannot be specified without deployment options being set with versioned mode",
+    ))
+}
+
 /// What cannot be a worker's answer at all.
 fn check(input: &CompleteWorkflowTask) -> Result<(), Reject> {
     commands::check_sequence(&input.commands)?;
@@ -143,6 +159,8 @@ fn discard(step: &mut Step, input: &CompleteWorkflowTask, env: &mut Env<'_>) -> 
     let back_to = step.run.core.last_completed_started_id;
     step.run.volatile.forgotten_task_started = input.token.started_time;
     task::drop_task(step);
+    // In memory only, like the task: the next change that is stored takes it along.
+    task::set_sticky(step, input.sticky.as_ref());
     update::process_rejections(step, input, env);
     update::reject_unprocessed(step, env);
     query::answer(step, &input.query_results, env);
@@ -168,20 +186,29 @@ fn write_completed(
             step.make(env, task::scheduled_event(step, row.attempt, row.timeout), None, vec![]);
         scheduled.event_time = Some(Time(row.scheduled_time).timestamp());
         row.scheduled_event_id = step.append(scheduled);
+        input.identity.clone_into(&mut row.identity);
         let mut started = step.make(env, task_start::started_event(&row), None, vec![]);
         started.event_time = Some(Time(row.started_time).timestamp());
         row.started_event_id = step.append(started);
         step.cut();
     }
     let request = &input.request;
-    let deployment = request
-        .deployment_options
-        .as_ref()
-        .filter(|options| options.worker_versioning_mode() == WorkerVersioningMode::Versioned);
-    let version = deployment.map(|options| WorkerDeploymentVersion {
-        build_id: options.build_id.clone(),
-        deployment_name: options.deployment_name.clone(),
-    });
+    let options = request.deployment_options.as_ref();
+    // A worker without versions may name its deployment, too. Older ones call it a series.
+    let deployment_name = options
+        .map(|options| options.deployment_name.clone())
+        .filter(|name| !name.is_empty())
+        .or_else(|| request.deployment.as_ref().map(|deployment| deployment.series_name.clone()))
+        .unwrap_or_default();
+    let version = options
+        .filter(|options| options.worker_versioning_mode() == WorkerVersioningMode::Versioned)
+        .map(|options| (&options.deployment_name, &options.build_id))
+        .or_else(|| request.deployment.as_ref().map(|d| (&d.series_name, &d.build_id)))
+        .filter(|(name, build_id)| !name.is_empty() && !build_id.is_empty())
+        .map(|(name, build_id)| WorkerDeploymentVersion {
+            build_id: build_id.clone(),
+            deployment_name: name.clone(),
+        });
     let id = step.write(
         env,
         Attributes::WorkflowTaskCompletedEventAttributes(WorkflowTaskCompletedEventAttributes {
@@ -192,14 +219,10 @@ fn write_completed(
             worker_version: request.worker_version_stamp.clone(),
             sdk_metadata: input.sdk_metadata.clone(),
             metering_metadata: request.metering_metadata,
-            deployment: request.deployment.clone(),
             versioning_behavior: request.versioning_behavior,
-            worker_deployment_name: deployment.map(|d| d.deployment_name.clone()).unwrap_or_default(),
-            worker_deployment_version: version
-                .as_ref()
-                .map(|v| format!("{}.{}", v.deployment_name, v.build_id))
-                .unwrap_or_default(),
+            worker_deployment_name: deployment_name.clone(),
             deployment_version: version.clone(),
+            ..WorkflowTaskCompletedEventAttributes::default()
         }),
     );
     let core = &mut step.run.core;
@@ -208,9 +231,8 @@ fn write_completed(
     core.close_attempted = false;
     core.last_build_id = input.build_id.clone();
     core.versioning_behavior = request.versioning_behavior;
-    let version = version.unwrap_or_default();
-    core.deployment_name = version.deployment_name;
-    core.deployment_build_id = version.build_id;
+    core.deployment_name = deployment_name;
+    core.deployment_build_id = version.unwrap_or_default().build_id;
     id
 }
 
@@ -224,27 +246,24 @@ fn refuse(
     env: &mut Env<'_>,
 ) -> Reject {
     *step = before;
-    let reject = Reject::invalid(trouble.text());
-    match trouble {
-        Trouble::Refuse(reject) => return reject,
-        Trouble::Terminate { .. } => {
-            let reason = trouble.text();
-            update::abort_sent(step);
-            let failure = failure::server(reason.clone(), false);
-            task_failure::fail(step, trouble.cause(), Some(failure), &input.identity, "", env);
-            close::terminate(step, &reason, None, "history-service", Vec::new(), env);
-        }
-        Trouble::Fail { cause, .. } => {
-            // A repeated failure changes nothing: the task stays started until it times out, which is the backoff.
-            if row.attempt > 1 && cause != Cause::UnhandledCommand {
-                return reject;
-            }
-            update::abort_sent(step);
-            let failure = failure::server(trouble.text(), false);
-            task_failure::fail(step, cause, Some(failure), &input.identity, &input.binary_checksum, env);
-            step.run.core.close_attempted = cause == Cause::UnhandledCommand;
-            task::ensure(step, env);
-        }
+    let reject = match &trouble {
+        Trouble::Refuse(reject) => return reject.clone(),
+        _ => Reject::invalid(trouble.text()),
+    };
+    update::abort_sent(step);
+    let (cause, reason) = (trouble.cause(), trouble.text());
+    // A repeated failure changes nothing: the task stays started until it times out, which is the backoff. Not even what
+    // is too large ends the run then.
+    if row.attempt > 1 && cause != Cause::UnhandledCommand {
+        return reject;
+    }
+    let failure = Some(failure::server(reason.clone(), false));
+    task_failure::fail(step, cause, failure, &input.identity, &input.binary_checksum, env);
+    if matches!(trouble, Trouble::Terminate { .. }) {
+        close::terminate(step, &reason, None, "history-service", Vec::new(), env);
+    } else {
+        step.run.core.close_attempted = cause == Cause::UnhandledCommand;
+        task::ensure(step, env);
     }
     reject
 }

@@ -184,7 +184,6 @@ fn cancel_failed(row: &ExternalRow, cause: i32) -> Attributes {
             namespace_id: row.namespace_id().to_string(),
             workflow_execution: execution(row),
             initiated_event_id: row.initiated_event_id,
-            control: row.control.clone(),
             ..RequestCancelExternalWorkflowExecutionFailedEventAttributes::default()
         },
     )

@@ -131,15 +131,15 @@ fn started(run: &mut Run, id: i64, a: &WorkflowTaskStartedEventAttributes, time:
 fn completed(run: &mut Run, id: i64, a: &WorkflowTaskCompletedEventAttributes, time: Time, limits: &Limits) {
     let version = a.deployment_version.clone().unwrap_or_default();
     let build_id = match &a.worker_version {
-        Some(stamp) => stamp.build_id.clone(),
-        None => version.build_id.clone(),
+        Some(stamp) if version.build_id.is_empty() => stamp.build_id.clone(),
+        _ => version.build_id.clone(),
     };
     let core = &mut run.core;
     core.task = None;
     core.last_completed_started_id = a.started_event_id;
     core.last_build_id.clone_from(&build_id);
     core.versioning_behavior = a.versioning_behavior;
-    core.deployment_name = version.deployment_name;
+    core.deployment_name.clone_from(&a.worker_deployment_name);
     core.deployment_build_id = version.build_id;
     let build = Build { build_id: &build_id, binary_checksum: &a.binary_checksum };
     let points = reset_points::with(run, &build, id, time, limits);
@@ -487,7 +487,12 @@ pub fn derived(run: &Run) -> Run {
         told.children.insert(row.initiated_event_id, Arc::new(row));
     }
     for row in run.externals.values() {
-        let row = ExternalRow { request_id: String::new(), namespace: String::new(), ..(**row).clone() };
+        let row = ExternalRow {
+            request_id: String::new(),
+            namespace: String::new(),
+            message: 0,
+            ..(**row).clone()
+        };
         told.externals.insert(row.initiated_event_id, Arc::new(row));
     }
     // One that was only admitted may have been rejected since, without an event.

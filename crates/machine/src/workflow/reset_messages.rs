@@ -126,6 +126,6 @@ fn run_id(execution: Option<&WorkflowExecution>) -> String {
 
 fn send(step: &mut Step, row: ExternalRow, content: Content) {
     let run_id = row.run_id.clone();
-    step.send(EntityKey::workflow(row.namespace_id(), &row.workflow_id), &run_id, content);
-    step.put_external(row);
+    let message = step.send(EntityKey::workflow(row.namespace_id(), &row.workflow_id), &run_id, content);
+    step.put_external(ExternalRow { message: message + 1, ..row });
 }

@@ -70,7 +70,7 @@ pub fn naming_builds(run: &Run, build: &Build<'_>, added: bool) -> Option<Attrib
     }
     let points = &run.reset_points;
     let own = run.id.to_string();
-    let mut builds: Vec<String> = Vec::new();
+    let mut builds: Vec<String> = vec![unversioned("")];
     let of_run =
         points.points.iter().filter(|point| point.run_id == own).map(|point| point.build_id.as_str());
     for id in of_run.chain([build.build_id]).map(unversioned) {

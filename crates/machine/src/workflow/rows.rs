@@ -87,7 +87,7 @@ pub struct CoreRow {
     /// Problems of workflow tasks in a row, for TemporalReportedProblems.
     #[prost(int32, tag = "33")]
     pub problems: i32,
-    /// The last failure of a workflow task, shown by the "Now" line; cleared by a success.
+    /// The last failure of a workflow task that is in the history, for TemporalReportedProblems; cleared by a success.
     #[prost(message, optional, tag = "34")]
     pub task_failure: Option<TaskFailureRow>,
     /// Priority after option updates; the start's if absent.
@@ -458,6 +458,9 @@ pub struct ExternalRow {
     pub control: String,
     #[prost(string, tag = "8")]
     pub request_id: String,
+    /// One more than the sequence of its message in the outbox; 0 where that is not known.
+    #[prost(int64, tag = "9")]
+    pub message: i64,
 }
 
 /// An update that was accepted, or admitted by an event (after a reset): any other is only in memory.

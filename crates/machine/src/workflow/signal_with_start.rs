@@ -21,21 +21,20 @@ pub fn apply(
     let running = current.filter(|run| run.is_open() && both.start.conflict != Conflict::TerminateExisting);
     if let Some(run) = running {
         let mut step = Step::on(entity, run);
+        signal::check(&step, env)?;
         if !signal::is_repeated(&step, &both.signal) {
-            signal::check(&step, env)?;
             signal::record(&mut step, &both.signal, env);
             // Unlike a plain signal this one does not wait for a start delay or a cron tick.
             task::ensure(&mut step, env);
         }
         return Ok(upkeep::finish(run, step, Ok(reply(run.id, false)), env));
     }
-    let (replaced, previous) = match start::settle(entity, current, &both.start, env)? {
-        // The request is known: by the run that it started, which may have closed meanwhile.
-        Settled::Existing(existing) => return Ok(Decision::reply(reply(existing.run_id, false))),
+    // As on the reference, the request id tells a repeated signal to a run that is open, and never a repeated start.
+    let (replaced, previous) = match start::by_policy(entity, current, &both.start, env)? {
         Settled::Replace(old) => (Some(old), current.map(|run| run.id)),
         Settled::New => (None, current.map(|run| run.id)),
-        Settled::Attach(_) => {
-            return Err(Reject::invalid("conflict options cannot be used with signal-with-start"));
+        Settled::Existing(_) | Settled::Attach(_) => {
+            unreachable!("whoever runs and is not replaced was signaled")
         }
     };
     let mut step = start::begin(entity, &both.start, previous, env);

@@ -96,6 +96,18 @@ pub fn settle<'a>(
         }
         return Ok(Settled::Existing(known));
     }
+    by_policy(entity, current, start, env)
+}
+
+/// The policy for a running workflow, or the one for a closed workflow.
+pub fn by_policy<'a>(
+    entity: &EntityKey,
+    current: Option<&'a Run>,
+    start: &Start,
+    env: &mut Env<'_>,
+) -> Result<Settled<'a>, Reject> {
+    let Some(run) = current else { return Ok(Settled::New) };
+    let key = entity.run(run.id);
     if run.is_open() {
         return match start.conflict {
             Conflict::UseExisting if start.on_conflict.is_some() => Ok(Settled::Attach(run)),
@@ -208,7 +220,6 @@ pub fn attach_to(step: &mut Step, start: &Start, env: &mut Env<'_>) -> Result<()
     let attributes = WorkflowExecutionOptionsUpdatedEventAttributes {
         attached_request_id,
         attached_completion_callbacks: callbacks,
-        identity: start.identity.clone(),
         ..WorkflowExecutionOptionsUpdatedEventAttributes::default()
     };
     let links = if options.attach_links { start.links.clone() } else { Vec::new() };

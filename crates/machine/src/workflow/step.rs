@@ -27,6 +27,8 @@ pub struct Step {
     pub visibility: bool,
     /// Whether an activity was paused, or is paused no more: lists show the types of those that are.
     pub pauses_changed: bool,
+    /// Bytes of the history before this step.
+    pub history_bytes_before: i64,
     /// The run goes altogether.
     pub deleted: bool,
     /// Branches of history that nobody uses any more.
@@ -55,6 +57,7 @@ impl Step {
             durable: false,
             visibility: false,
             pauses_changed: false,
+            history_bytes_before: run.core.history_bytes,
             deleted: false,
             branches_dropped: Vec::new(),
             rows: BTreeSet::new(),

@@ -206,6 +206,8 @@ pub fn make_normal(step: &mut Step, env: &mut Env<'_>) {
     scheduled.event_time = Some(crate::key::Time(task.scheduled_time).timestamp());
     task.scheduled_event_id = step.append(scheduled);
     if task.started_event_id != 0 {
+        // As on the reference, nobody is named here.
+        task.identity.clear();
         let mut started = step.make(env, super::task_start::started_event(&task), None, Vec::new());
         started.event_time = Some(crate::key::Time(task.started_time).timestamp());
         task.started_event_id = step.append(started);

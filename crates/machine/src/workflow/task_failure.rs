@@ -47,40 +47,35 @@ pub fn fail(
     binary_checksum: &str,
     env: &mut Env<'_>,
 ) {
-    let Some(row) = end(step, env) else { return };
+    let Some(row) = end(step, identity, env) else { return };
     if !row.transient || row.speculative {
         let attributes = WorkflowTaskFailedEventAttributes {
             scheduled_event_id: row.scheduled_event_id,
             started_event_id: row.started_event_id,
             cause: cause as i32,
-            failure: failure.clone(),
+            failure,
             identity: identity.to_owned(),
             binary_checksum: binary_checksum.to_owned(),
             ..WorkflowTaskFailedEventAttributes::default()
         };
         step.write(env, Attributes::WorkflowTaskFailedEventAttributes(attributes));
+        let time = step.now(env).0;
+        step.run.core.task_failure =
+            Some(TaskFailureRow { cause: cause as i32, time, ..TaskFailureRow::default() });
     }
     if is_planted(Planted::BufferLost) {
         step.drop_all_buffered();
     }
     count_attempt(step, &row);
+    report_problems(step, env);
     if step.flush() || matches!(cause, Cause::ResetWorkflow | Cause::FailoverCloseCommand) {
         step.run.core.next_attempt = 1;
     }
-    if matches!(cause, Cause::ResetWorkflow | Cause::ForceCloseCommand) {
-        // The server's doing, not the worker's.
-        return;
-    }
-    step.run.core.problems = step.run.core.problems.saturating_add(1);
-    let now = step.now(env).0;
-    step.run.core.task_failure =
-        Some(TaskFailureRow { cause: cause as i32, failure, time: now, timed_out: false });
-    problem_attribute(step, "WorkflowTaskFailed", &format!("WorkflowTaskFailedCause{cause:?}"), env);
 }
 
 /// Ends the task as timed out and schedules the next attempt.
 pub fn time_out(step: &mut Step, kind: TimeoutType, env: &mut Env<'_>) {
-    let Some(row) = end(step, env) else { return };
+    let Some(row) = end(step, "", env) else { return };
     let started = kind == TimeoutType::StartToClose;
     if !row.transient || row.speculative {
         let attributes = WorkflowTaskTimedOutEventAttributes {
@@ -89,16 +84,15 @@ pub fn time_out(step: &mut Step, kind: TimeoutType, env: &mut Env<'_>) {
             timeout_type: kind as i32,
         };
         step.write(env, Attributes::WorkflowTaskTimedOutEventAttributes(attributes));
+        if started {
+            let time = step.now(env).0;
+            step.run.core.task_failure =
+                Some(TaskFailureRow { timed_out: true, time, ..TaskFailureRow::default() });
+        }
     }
     if started {
         count_attempt(step, &row);
-        step.run.core.problems = step.run.core.problems.saturating_add(1);
-        let now = step.now(env).0;
-        // A worker that fell silent says less than one that failed before: keep what is known.
-        let known = step.run.core.task_failure.take();
-        step.run.core.task_failure =
-            Some(known.unwrap_or(TaskFailureRow { time: now, timed_out: true, ..TaskFailureRow::default() }));
-        problem_attribute(step, "WorkflowTaskTimedOut", "WorkflowTaskTimedOutCauseStartToClose", env);
+        report_problems(step, env);
     } else {
         // Nobody had it: the sticky worker is gone, or the speculative task found no worker.
         task::clear_sticky(step);
@@ -110,8 +104,8 @@ pub fn time_out(step: &mut Step, kind: TimeoutType, env: &mut Env<'_>) {
     task::ensure(step, env);
 }
 
-/// Takes the task off; a speculative one gets its events now, because something came of it.
-fn end(step: &mut Step, env: &mut Env<'_>) -> Option<WorkflowTaskRow> {
+/// Takes the task off; a speculative one gets its events now, because something came of it. Its Started names who ends it.
+fn end(step: &mut Step, identity: &str, env: &mut Env<'_>) -> Option<WorkflowTaskRow> {
     let mut row = task::drop_task(step)?;
     if row.speculative {
         let at = |time: i64| Some(Time(time).timestamp());
@@ -120,6 +114,7 @@ fn end(step: &mut Step, env: &mut Env<'_>) -> Option<WorkflowTaskRow> {
         scheduled.event_time = at(row.scheduled_time);
         row.scheduled_event_id = step.append(scheduled);
         if row.started_event_id != 0 {
+            identity.clone_into(&mut row.identity);
             let mut started = step.make(env, task_start::started_event(&row), None, Vec::new());
             started.event_time = at(row.started_time);
             row.started_event_id = step.append(started);
@@ -137,14 +132,28 @@ fn end(step: &mut Step, env: &mut Env<'_>) -> Option<WorkflowTaskRow> {
 /// A failure while sticky does not count: it may be the worker's cache, so the next worker gets the whole history.
 fn count_attempt(step: &mut Step, row: &WorkflowTaskRow) {
     let was_sticky = task::clear_sticky(step);
-    step.run.core.next_attempt = if was_sticky { 1 } else { row.attempt.saturating_add(1) };
+    let core = &mut step.run.core;
+    if was_sticky {
+        core.next_attempt = 1;
+    } else {
+        core.next_attempt = row.attempt.saturating_add(1);
+        core.problems = core.problems.saturating_add(1);
+    }
 }
 
-fn problem_attribute(step: &mut Step, category: &str, cause: &str, env: &Env<'_>) {
-    if step.run.core.problems < env.limits.reported_problem_attempts {
+/// After so many of them since the last success a search attribute says what the last one was that the history tells.
+fn report_problems(step: &mut Step, env: &Env<'_>) {
+    let core = &step.run.core;
+    if core.problems < env.limits.reported_problem_attempts {
         return;
     }
-    let (category, cause) = (format!("category={category}"), format!("cause={cause}"));
+    let Some(told) = &core.task_failure else { return };
+    let (category, cause) = if told.timed_out {
+        ("category=WorkflowTaskTimedOut".to_owned(), "cause=WorkflowTaskTimedOutCauseStartToClose".to_owned())
+    } else {
+        let cause = Cause::try_from(told.cause).unwrap_or_default();
+        ("category=WorkflowTaskFailed".to_owned(), format!("cause=WorkflowTaskFailedCause{cause:?}"))
+    };
     let payload = payload::keywords([category.as_str(), cause.as_str()]);
     let known =
         step.run.attributes.search_attributes.as_ref().and_then(|a| a.indexed_fields.get(REPORTED_PROBLEMS));

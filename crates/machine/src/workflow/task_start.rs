@@ -41,10 +41,10 @@ pub fn begin(step: &mut Step, start: &StartWorkflowTask, env: &mut Env<'_>) -> W
     }
     if row.transient && step.run.core.next_event_id > row.scheduled_event_id {
         // Events came after it was scheduled: there is something new to see, so it counts as a first attempt.
+        // It keeps the timeout that it was scheduled with, which is longer for a late one.
         row.attempt = 1;
         row.transient = false;
         row.speculative = false;
-        row.timeout = step.run.start.task_timeout;
         step.run.core.next_attempt = 1;
         // A task that is scheduled ends a backoff, as whoever reads the history sees it.
         step.run.core.backoff_until = 0;
@@ -60,7 +60,7 @@ pub fn begin(step: &mut Step, start: &StartWorkflowTask, env: &mut Env<'_>) -> W
     row.request_id = start.request_id.clone();
     row.identity = start.identity.clone();
     row.build_id = start.build_id.clone();
-    row.history_bytes = step.run.core.history_bytes;
+    row.history_bytes = step.history_bytes_before;
     row.suggest_reasons = reasons(step, env);
     row.suggest_continue = !row.suggest_reasons.is_empty();
     if row.transient {
@@ -81,7 +81,7 @@ pub fn begin(step: &mut Step, start: &StartWorkflowTask, env: &mut Env<'_>) -> W
 fn reasons(step: &Step, env: &Env<'_>) -> Vec<i32> {
     let core = &step.run.core;
     let mut reasons = Vec::new();
-    if core.history_bytes >= env.limits.suggest_continue_bytes {
+    if step.history_bytes_before >= env.limits.suggest_continue_bytes {
         reasons.push(Reason::HistorySizeTooLarge as i32);
     }
     if core.next_event_id >= env.limits.suggest_continue_events {

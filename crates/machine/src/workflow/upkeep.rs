@@ -57,8 +57,13 @@ fn keep_speculative(before: &Run, step: &mut Step, env: &mut Env<'_>) {
 fn keep_buffer(step: &mut Step, env: &mut Env<'_>) {
     let events = step.run.buffered.len() > env.limits.buffered_events;
     let bytes = step.run.core.buffered_bytes > env.limits.buffered_event_bytes as i64;
-    if (events || bytes) && step.run.started_task().is_some() {
+    if let Some(attempt) = step.run.started_task().map(|task| task.attempt).filter(|_| events || bytes) {
+        let counts = step.run.core.sticky.is_none();
         task_failure::fail(step, Cause::ForceCloseCommand, None, "history-service", "", env);
+        if counts {
+            // Though there are events that the worker has not seen, this is another attempt.
+            step.run.core.next_attempt = attempt.saturating_add(1);
+        }
         task::ensure(step, env);
     }
 }

@@ -4,9 +4,9 @@
 //!         [reuse=] [conflict=] [request=] [memo=k:v,…] [eager] [priority=] [result=] [callbacks=url,…] [attach]
 //!     signal w name [input=] [request=]          signal-with-start w name [as start]
 //!     cancel w [reason=]     terminate w [reason=]     delete w
-//!     poll w [sticky]                            a worker takes the workflow task that is in a queue
-//!     complete w [sticky=name] [return-new] [force-new] [checksum=] [build=] [stale]     commands follow, see `commands.rs`
-//!     fail-task w [cause=] [message=]            sticky-unavailable w         reset-sticky w
+//!     poll w [sticky] [identity=]                a worker takes the workflow task that is in a queue
+//!     complete w [sticky=name] [return-new] [force-new] [checksum=] [build=] [stale] [identity=]   commands follow, see `commands.rs`
+//!     fail-task w [cause=] [message=] [identity=]            sticky-unavailable w         reset-sticky w
 //!     activity w a1                              a worker takes the activity task
 //!     end-activity w a1 [result=] [failure= type= non-retryable delay=] [canceled] [by-id]
 //!     heartbeat w a1 [details=]                  undelivered w a1
@@ -202,7 +202,7 @@ fn poll(world: &World, w: &str, line: &mut Line) -> Result<StartWorkflowTask, St
     Ok(StartWorkflowTask {
         scheduled_event_id: task.scheduled_event_id,
         stamp: task.stamp,
-        identity: "worker".into(),
+        identity: line.text("identity", "worker"),
         request_id: uuid::Uuid::from_u128(task.key.order as u128).to_string(),
         sticky: task.sticky || line.flag("sticky"),
         ..StartWorkflowTask::default()
@@ -237,7 +237,7 @@ fn complete(world: &World, w: &str, line: &mut Line, below: &[&str]) -> Result<C
         commands: worker.commands,
         messages: worker.messages,
         query_results: worker.query_results,
-        identity: "worker".into(),
+        identity: line.text("identity", "worker"),
         sticky: line.field("sticky").map(|name| (name, steadfast_machine::duration::SECOND * 10)),
         return_new_task: line.flag("return-new"),
         force_create_task: line.flag("force-new"),
@@ -267,7 +267,7 @@ fn fail_task(world: &World, w: &str, line: &mut Line) -> Result<FailWorkflowTask
         cause: WorkflowTaskFailedCause::from_str_name(&format!("WORKFLOW_TASK_FAILED_CAUSE{name}"))
             .ok_or_else(|| format!("no cause {cause}"))?,
         failure: Some(failure(line, message)?),
-        identity: "worker".into(),
+        identity: line.text("identity", "worker"),
         binary_checksum: String::new(),
     })
 }
@@ -419,6 +419,11 @@ fn pending(world: &World, w: &str) -> Result<String, String> {
             ""
         };
         let _ = writeln!(text, "workflow task {state}{kind} attempt {}", task.attempt);
+    }
+    if let Some(search) = &run.attributes.search_attributes
+        && let Some(problems) = search.indexed_fields.get("TemporalReportedProblems")
+    {
+        let _ = writeln!(text, "problems {}", String::from_utf8_lossy(&problems.data));
     }
     for row in run.activities.values() {
         let state = if row.started_time != 0 { "started" } else { "scheduled" };

@@ -4,7 +4,7 @@ use super::{Addressed, Context};
 use crate::check;
 use crate::token;
 use steadfast_api::v1::common::Payloads;
-use steadfast_api::v1::enums::WorkflowTaskFailedCause;
+use steadfast_api::v1::enums::{WorkerVersioningMode, WorkflowTaskFailedCause};
 use steadfast_api::v1::failure::Failure;
 use steadfast_api::v1::failure::failure::FailureInfo;
 use steadfast_api::v1::workflowservice::{
@@ -38,10 +38,15 @@ pub fn complete_workflow_task(
     if let Some((queue, _)) = &sticky {
         check::queue_name(queue, context.limits, true)?;
     }
-    let build_id = match (&request.deployment_options, &request.worker_version_stamp) {
-        (Some(options), _) => options.build_id.clone(),
-        (None, Some(stamp)) => stamp.build_id.clone(),
-        (None, None) => String::new(),
+    let versioned = request
+        .deployment_options
+        .as_ref()
+        .filter(|options| options.worker_versioning_mode() == WorkerVersioningMode::Versioned);
+    let build_id = match (versioned, &request.deployment, &request.worker_version_stamp) {
+        (Some(options), _, _) => options.build_id.clone(),
+        (None, Some(deployment), _) if !deployment.series_name.is_empty() => deployment.build_id.clone(),
+        (None, _, Some(stamp)) => stamp.build_id.clone(),
+        _ => String::new(),
     };
     let binary_checksum = request.binary_checksum.clone();
     let complete = CompleteWorkflowTask {

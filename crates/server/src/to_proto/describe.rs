@@ -131,7 +131,7 @@ fn versioning(run: &Run) -> Option<WorkflowExecutionVersioningInfo> {
     };
     Some(WorkflowExecutionVersioningInfo {
         behavior: core.versioning_behavior,
-        deployment_version: (!core.deployment_name.is_empty()).then_some(version),
+        deployment_version: (!core.deployment_build_id.is_empty()).then_some(version),
         versioning_override: core.versioning_override.clone(),
         ..WorkflowExecutionVersioningInfo::default()
     })

@@ -1,6 +1,6 @@
 //! ScheduleActivityTask and RequestCancelActivityTask.
 
-use super::{Completion, Done, Trouble, bad_state, check_nul, check_payloads};
+use super::{Completion, Done, Trouble, bad_state, check_internal_queue, check_nul, check_payloads};
 use crate::duration;
 use crate::env::Env;
 use crate::workflow::events::Attributes;
@@ -31,12 +31,7 @@ pub fn schedule(
     let queue = asked.name.clone();
     let own_queue = &step.run.start.task_queue;
     activity::check_queue(&queue, env).map_err(|error| Trouble::fail(CAUSE, error))?;
-    if queue == activity::INTERNAL_QUEUE && queue != *own_queue {
-        let text = format!(
-            "cannot use internal per-namespace task queue:{queue} (in parent component task queue: {own_queue})"
-        );
-        return Err(Trouble::fail(CAUSE, text));
-    }
+    check_internal_queue(&queue, own_queue).map_err(|error| Trouble::fail(CAUSE, error))?;
     let id = &attributes.activity_id;
     check("activityId", id, env)?;
     let activity_type = attributes.activity_type.as_ref().map_or("", |t| t.name.as_str());

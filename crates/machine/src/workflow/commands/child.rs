@@ -2,7 +2,8 @@
 
 use super::target::{Target, check_pending};
 use super::{
-    Completion, Done, Trouble, capped, check_attributes, check_fits, check_memo, check_payloads, queue_text,
+    Completion, Done, Trouble, capped, check_attributes, check_fits, check_internal_queue, check_memo,
+    check_payloads, queue_text,
 };
 use crate::cron;
 use crate::duration;
@@ -108,10 +109,6 @@ fn checked(
     let bad = |what: &str, error: String| {
         Trouble::fail(CAUSE, format!("invalid {what} on {COMMAND}: {error}. {context}"))
     };
-    activity::check_queue(queue, env).map_err(|error| {
-        let queue = queue_text(queue);
-        Trouble::fail(CAUSE, format!("invalid TaskQueue on {COMMAND}: {error}. {context} TaskQueue={queue}"))
-    })?;
     let timeout = |what: &str, value: Option<&prost_types::Duration>| {
         duration::nanos(value)
             .map_err(|error| Trouble::fail(CAUSE, format!("Invalid {what} on {COMMAND}: {error}. {context}")))
@@ -129,10 +126,20 @@ fn checked(
     if !attributes.cron_schedule.is_empty() {
         cron::check_cron(&attributes.cron_schedule).map_err(|error| bad("CronSchedule", error))?;
     }
-    activity::check_priority(attributes.priority.as_ref(), env)
-        .map_err(|error| Trouble::fail(CAUSE, error))?;
     if let Some(search) = &attributes.search_attributes {
         check_attributes(CAUSE, search, Some(("StartChildWorkflowCommand", &context)), env)?;
+    }
+    activity::check_priority(attributes.priority.as_ref(), env)
+        .map_err(|error| Trouble::fail(CAUSE, error))?;
+    let own = &step.run.start.task_queue;
+    activity::check_queue(queue, env).and_then(|()| check_internal_queue(queue, own)).map_err(|error| {
+        let queue = queue_text(queue);
+        Trouble::fail(CAUSE, format!("invalid TaskQueue on {COMMAND}: {error}. {context} TaskQueue={queue}"))
+    })?;
+    if attributes.inherit_build_id && queue != own {
+        let text =
+            "StartChildWorkflowExecution with UseCompatibleVersion cannot run on different task queue.";
+        return Err(Trouble::fail(CAUSE, text));
     }
     check_payloads(
         CAUSE,

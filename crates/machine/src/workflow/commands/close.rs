@@ -27,9 +27,9 @@ pub fn complete(
     env: &mut Env<'_>,
 ) -> Done {
     nothing_unseen(completion)?;
-    let cause = Cause::BadCompleteWorkflowExecutionAttributes;
     check_payloads(
-        cause,
+        // The reference's name for it.
+        Cause::BadScheduleActivityAttributes,
         "CompleteWorkflowExecutionCommandAttributes.Result",
         attributes.result.as_ref(),
         env,

@@ -2,7 +2,8 @@
 
 use super::close::nothing_unseen;
 use super::{
-    Completion, Done, Trouble, capped, check_attributes, check_fits, check_memo, check_payloads, queue_text,
+    Completion, Done, Trouble, capped, check_attributes, check_fits, check_internal_queue, check_memo,
+    check_payloads, queue_text,
 };
 use crate::duration;
 use crate::env::Env;
@@ -78,9 +79,10 @@ fn checked(
     let task_queue = or(attributes.task_queue.as_ref().map(|queue| &queue.name), &start.task_queue);
     let context = format!("WorkflowType={workflow_type} TaskQueue={}", queue_text(&task_queue));
     check_fits(CAUSE, COMMAND, "WorkflowType", &workflow_type, ("", ""), env)?;
-    activity::check_queue(&task_queue, env).map_err(|error| {
-        Trouble::fail(CAUSE, format!("error validating {COMMAND} TaskQueue: {error}. {context}"))
-    })?;
+    let own = &start.task_queue;
+    activity::check_queue(&task_queue, env).and_then(|()| check_internal_queue(&task_queue, own)).map_err(
+        |error| Trouble::fail(CAUSE, format!("error validating {COMMAND} TaskQueue: {error}. {context}")),
+    )?;
     let bad = |what: &str, error: String| {
         Trouble::fail(CAUSE, format!("invalid {what} on {COMMAND}: {error}. {context}"))
     };
@@ -97,6 +99,10 @@ fn checked(
     }
     if let Some(search) = &attributes.search_attributes {
         check_attributes(CAUSE, search, Some((COMMAND, &context)), env)?;
+    }
+    if attributes.inherit_build_id && task_queue != *own {
+        let text = "ContinueAsNew with UseCompatibleVersion cannot run on different task queue.";
+        return Err(Trouble::fail(CAUSE, text));
     }
     let what = |field: &str| format!("ContinueAsNewWorkflowExecutionCommandAttributes. {field}");
     check_payloads(CAUSE, &what("Input"), attributes.input.as_ref(), env)?;

@@ -41,21 +41,21 @@ pub fn signal(
         let context = format!("Namespace={namespace} RunId={run_id} SignalName={name}");
         return Err(missing("WorkflowId", context));
     }
+    let context = format!("WorkflowId={workflow_id} Namespace={namespace} RunId={run_id} SignalName={name}");
+    let after = format!(" Namespace={namespace} RunId={run_id} SignalName={name}");
+    check_fits(CAUSE, COMMAND, "WorkflowId", workflow_id, ("", &after), env)?;
+    check_run_id(CAUSE, COMMAND, run_id, &context)?;
     if name.is_empty() {
         let context = format!("WorkflowId={workflow_id} Namespace={namespace} RunId={run_id}");
         return Err(missing("SignalName", context));
     }
-    let context = format!("WorkflowId={workflow_id} Namespace={namespace} RunId={run_id} SignalName={name}");
-    let after = format!(" Namespace={namespace} RunId={run_id} SignalName={name}");
-    check_fits(CAUSE, COMMAND, "WorkflowId", workflow_id, ("", &after), env)?;
     check_nul(CAUSE, name)?;
-    check_run_id(CAUSE, COMMAND, run_id, &context)?;
-    let input = attributes.input.as_ref();
-    check_payloads(CAUSE, "SignalExternalWorkflowExecutionCommandAttributes.Input", input, env)?;
     let pending = step.run.core.signal_external_pending.max(0) as usize;
     let limit = env.limits.pending_signals;
     let cause = Cause::PendingSignalsLimitExceeded;
     check_pending(cause, "pending signals to external workflows", pending, limit)?;
+    let input = attributes.input.as_ref();
+    check_payloads(CAUSE, "SignalExternalWorkflowExecutionCommandAttributes.Input", input, env)?;
     let id = step.write_full(
         env,
         Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(
@@ -85,8 +85,9 @@ pub fn signal(
         child_workflow_only: attributes.child_workflow_only,
         namespace: env.namespace.name().to_owned(),
     });
-    step.send(target.entity(workflow_id), run_id, content);
-    step.put_external(row(id, false, target, &execution, &attributes.control, request_id));
+    let message = step.send(target.entity(workflow_id), run_id, content);
+    let row = row(id, false, target, &execution, &attributes.control, request_id);
+    step.put_external(ExternalRow { message: message + 1, ..row });
     Ok(())
 }
 
@@ -144,8 +145,9 @@ pub fn cancel(
         reason: attributes.reason.clone(),
         namespace: env.namespace.name().to_owned(),
     });
-    step.send(target.entity(workflow_id), run_id, content);
-    step.put_external(row(id, true, target, &execution, &attributes.control, request_id));
+    let message = step.send(target.entity(workflow_id), run_id, content);
+    let row = row(id, true, target, &execution, &attributes.control, request_id);
+    step.put_external(ExternalRow { message: message + 1, ..row });
     Ok(())
 }
 
@@ -166,5 +168,6 @@ fn row(
         run_id: execution.run_id.clone(),
         control: control.to_owned(),
         request_id,
+        message: 0,
     }
 }

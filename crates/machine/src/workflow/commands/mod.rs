@@ -12,6 +12,7 @@ mod timer;
 
 pub use attributes::{is_null, merge, without_nulls};
 
+use super::activity::INTERNAL_QUEUE;
 use super::completion::Completion;
 use super::step::Step;
 use super::update;
@@ -83,7 +84,11 @@ pub fn may_end_chain(commands: &[Command]) -> bool {
 /// A command after the one that closes the run, or of a type that nobody knows: the answer is an error, and nothing
 /// else happens.
 pub fn check_sequence(commands: &[Command]) -> Result<(), Reject> {
-    let names = || commands.iter().map(|c| format!("{:?}", c.command_type())).collect::<Vec<_>>().join(", ");
+    let name = |command: &Command| match CommandType::try_from(command.command_type) {
+        Ok(kind) => format!("{kind:?}"),
+        Err(_) => command.command_type.to_string(),
+    };
+    let names = || commands.iter().map(name).collect::<Vec<_>>().join(", ");
     for (index, command) in commands.iter().enumerate() {
         if is_close(command) && index + 1 != commands.len() {
             return Err(Reject::invalid(format!(
@@ -93,9 +98,7 @@ pub fn check_sequence(commands: &[Command]) -> Result<(), Reject> {
             )));
         }
         if CommandType::try_from(command.command_type).unwrap_or_default() == CommandType::Unspecified {
-            let number = command.command_type;
-            let name = if number == 0 { "Unspecified".to_owned() } else { number.to_string() };
-            return Err(Reject::invalid(format!("unknown command type: {name}")));
+            return Err(Reject::invalid(format!("unknown command type: {}", name(command))));
         }
     }
     Ok(())
@@ -275,6 +278,16 @@ pub fn check_attributes(
         ),
         (bad, _) => Trouble::fail(Cause::BadSearchAttributes, bad.into_text()),
     })
+}
+
+/// A queue that is the server's own is for those who run in it.
+pub fn check_internal_queue(queue: &str, own: &str) -> Result<(), String> {
+    if queue != INTERNAL_QUEUE || queue == own {
+        return Ok(());
+    }
+    Err(format!(
+        "cannot use internal per-namespace task queue:{queue} (in parent component task queue: {own})"
+    ))
 }
 
 /// A task queue as the reference's messages show one.

@@ -33,7 +33,7 @@ pub fn start(
         env,
         Attributes::TimerStartedEventAttributes(TimerStartedEventAttributes {
             timer_id: attributes.timer_id.clone(),
-            start_to_fire_timeout: duration::proto(wait),
+            start_to_fire_timeout: attributes.start_to_fire_timeout.and_then(|_| duration::proto(wait)),
             workflow_task_completed_event_id: completion.completed_event_id,
         }),
         command.user_metadata.clone(),

@@ -160,6 +160,19 @@ impl Node {
         Node::Or(Vec::new())
     }
 
+    fn missing_differs(self) -> Self {
+        let all = |parts: Vec<Node>| parts.into_iter().map(Node::missing_differs).collect();
+        match self {
+            Node::And(parts) => Node::And(all(parts)),
+            Node::Or(parts) => Node::Or(all(parts)),
+            Node::Test(
+                attribute,
+                test @ (Test::Compare(CompareOp::NotEqual, _) | Test::NotIn(_) | Test::NotStartsWith(_)),
+            ) => Node::Or(vec![Node::Test(attribute.clone(), Test::Null), Node::Test(attribute, test)]),
+            test => test,
+        }
+    }
+
     fn tests_only(&self, columns: &[Column]) -> bool {
         match self {
             Node::And(parts) | Node::Or(parts) => parts.iter().all(|p| p.tests_only(columns)),
@@ -213,6 +226,12 @@ impl Filter {
     pub fn hides_divisions(&self) -> bool {
         let no_division = Node::Test(Attribute::Column(Column::NamespaceDivision), Test::Null);
         matches!(&self.condition, Node::And(parts) if parts.contains(&no_division))
+    }
+
+    /// Passes the filter on for rows of which what is missing counts as different from everything.
+    #[must_use]
+    pub fn missing_differs(self) -> Self {
+        Filter { condition: self.condition.missing_differs(), ..self }
     }
 
     /// Whether the filter depends on type and status alone and leaves internal executions hidden. Then a count can be

@@ -174,6 +174,9 @@ pub fn deployment(options: Option<&WorkerDeploymentOptions>) -> Result<(), Rejec
 /// The build id of a worker that tells it in the older way.
 pub fn worker_version(version: Option<&WorkerVersionCapabilities>) -> Result<(), Reject> {
     let build_id = version.map_or("", |version| &version.build_id);
+    if version.is_some_and(|version| version.use_versioning && version.build_id.is_empty()) {
+        return Err(Reject::invalid("WorkerVersionStamp must be present if UseVersioning is true."));
+    }
     let why = "Build ID exceeds configured limit.workerBuildIdSize, use a shorter build ID.";
     at_most(build_id, BUILD_ID_BYTES, why)
 }

@@ -4,6 +4,7 @@ use super::{DeploymentOptions, Handing};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use steadfast_api::v1::common::WorkerVersionCapabilities;
 use steadfast_machine::Time;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -22,6 +23,8 @@ pub struct PollerInfo {
     pub deployment_name: String,
     /// What the worker says of its version, for those who ask.
     pub deployment: Option<DeploymentOptions>,
+    /// The same in the older way.
+    pub version: Option<WorkerVersionCapabilities>,
     /// Tasks a second that this worker allows the queue.
     pub rate: Option<f64>,
     /// Wall time of the poll.

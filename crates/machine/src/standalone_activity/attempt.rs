@@ -110,23 +110,28 @@ pub fn undelivered(step: &mut Step, request_id: &str, env: &mut Env<'_>) -> Repl
 pub fn check(step: &Step, activity: &ActivityRef) -> Result<(), Reject> {
     let row = step.run.activity();
     if !step.run.is_open() {
-        return Err(Reject::not_found(format!("activity not found for ID: {}", row.activity_id)));
+        return Err(not_found(step));
     }
     let right = match activity {
         ActivityRef::Token { attempt, .. } => row.started_time != 0 && row.attempt == *attempt,
         ActivityRef::Id(_) => true,
     };
-    if right { Ok(()) } else { Err(Reject::no_activity()) }
+    if right { Ok(()) } else { Err(not_found(step)) }
+}
+
+/// What a worker hears whose attempt is not the one that runs: the same as if there were no such activity.
+pub fn not_found(step: &Step) -> Reject {
+    Reject::not_found(format!("activity not found for ID: {}", step.run.activity().activity_id))
 }
 
 pub fn heartbeat(step: &mut Step, beat: &HeartbeatActivity, env: &mut Env<'_>) -> Result<Reply, Reject> {
     check(step, &beat.activity)?;
     if step.run.activity().started_time == 0 {
-        return Err(Reject::no_activity());
+        return Err(not_found(step));
     }
     if beat.details.as_ref().is_some_and(|details| details.encoded_len() > env.limits.blob_bytes) {
         let failure = failure::server("Heartbeat details exceeds size limit.", true);
-        end::failed(step, failure, env);
+        end::failed(step, failure, &beat.identity, env);
         return Ok(WorkflowReply::Heartbeat { cancel_requested: true, paused: false, reset: false }.into());
     }
     let now = step.now(env).0;
@@ -161,7 +166,12 @@ pub fn again(step: &mut Step, failure: &Failure, env: &mut Env<'_>) -> Result<()
     }
     // That it is paused does not change what the policy says.
     let pause = row.pause.take();
-    let mut next = another_attempt(&row, failure, now, env.limits)?;
+    let mut next = match asks_for_a_delay(failure) {
+        true => another_attempt(&row, failure, now, env.limits)?,
+        false => another_attempt(&row, &without_delay(failure), now, env.limits)?,
+    };
+    next.last_failure =
+        next.last_failure.map(|_| failure::remembered(failure, env.limits.activity_failure_bytes));
     next.pause = pause;
     step.unqueue();
     let is_paused = next.pause.is_some();
@@ -173,8 +183,18 @@ pub fn again(step: &mut Step, failure: &Failure, env: &mut Env<'_>) -> Result<()
     Ok(())
 }
 
+/// A delay of nothing is none, unlike with a workflow's activity.
 fn asks_for_a_delay(failure: &Failure) -> bool {
-    matches!(&failure.failure_info, Some(FailureInfo::ApplicationFailureInfo(info)) if info.next_retry_delay.is_some())
+    let Some(FailureInfo::ApplicationFailureInfo(info)) = &failure.failure_info else { return false };
+    info.next_retry_delay.as_ref().is_some_and(|delay| delay.seconds != 0 || delay.nanos != 0)
+}
+
+fn without_delay(failure: &Failure) -> Failure {
+    let mut failure = failure.clone();
+    if let Some(FailureInfo::ApplicationFailureInfo(info)) = &mut failure.failure_info {
+        info.next_retry_delay = None;
+    }
+    failure
 }
 
 /// The deadline of the attempt, or the moment of the next one.

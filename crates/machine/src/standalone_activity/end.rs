@@ -37,17 +37,19 @@ pub fn by_worker(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Res
     attempt::check(step, &input.activity)?;
     let running = step.run.activity().started_time != 0;
     if !running && !matches!(input.end, ActivityEnd::Completed(_)) {
-        return Err(Reject::no_activity());
+        return Err(attempt::not_found(step));
     }
     let too_large = |payloads: &Option<Payloads>| {
         payloads.as_ref().is_some_and(|payloads| payloads.encoded_len() > env.limits.blob_bytes)
     };
     match &input.end {
         ActivityEnd::Completed(result) if too_large(result) => {
-            failed(step, failure::server("Complete result exceeds size limit.", true), env);
+            let failure = failure::server("Complete result exceeds size limit.", true);
+            failed(step, failure, &input.identity, env);
             Ok(Reply::Done)
         }
         ActivityEnd::Completed(result) => {
+            step.run.activity_mut().last_identity.clone_from(&input.identity);
             close(
                 step,
                 Status::Completed,
@@ -76,15 +78,16 @@ pub fn by_worker(step: &mut Step, input: &EndActivity, env: &mut Env<'_>) -> Res
             if kept != given {
                 failures.push(kept.clone());
             }
-            failed(step, kept, env);
+            failed(step, kept, &input.identity, env);
             Ok(WorkflowReply::ActivityFailed { failures }.into())
         }
     }
 }
 
 /// The attempt failed: another one, or the end.
-pub fn failed(step: &mut Step, failure: Failure, env: &mut Env<'_>) {
+pub fn failed(step: &mut Step, failure: Failure, identity: &str, env: &mut Env<'_>) {
     if let Err(state) = attempt::again(step, &failure, env) {
+        identity.clone_into(&mut step.run.activity_mut().last_identity);
         step.run.activity_mut().last_failure = Some(failure.clone());
         close(step, Status::Failed, with_failure(failure, state), env);
     }

@@ -116,7 +116,8 @@ pub fn fail(step: &mut Step, row: &ActivityRow, failure: Failure, identity: &str
         Err(state) => state,
     };
     let end = Attributes::ActivityTaskFailedEventAttributes(ActivityTaskFailedEventAttributes {
-        failure: Some(failure),
+        // A worker may say nothing of why.
+        failure: (failure != Failure::default()).then_some(failure),
         scheduled_event_id: row.scheduled_event_id,
         started_event_id: row.started_event_id,
         identity: identity.to_owned(),

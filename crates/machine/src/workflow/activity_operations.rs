@@ -96,6 +96,8 @@ pub fn unpause(
             step.put_activity(row);
             continue;
         }
+        // It begins anew, without what went wrong before, as in the reference.
+        row.last_failure = None;
         let time = soon(step, jitter, env);
         activity::schedule_at(step, row, time, env);
     }
@@ -228,7 +230,7 @@ pub fn merged(row: &ActivityRow, new: &ActivityOptions, paths: &[String]) -> Res
     for path in paths {
         let path = snake(path);
         // Of what is not there no part can be taken.
-        let missing = match path.split_once('.').map(|(whole, _)| whole) {
+        let missing = match path.split_once('.').filter(|_| is_known(&path)).map(|(whole, _)| whole) {
             Some("task_queue") if new.task_queue.is_none() => "TaskQueue",
             Some("retry_policy") if new.retry_policy.is_none() => "RetryPolicy",
             Some("priority") if new.priority.is_none() => "Priority",
@@ -269,12 +271,27 @@ pub fn adopt(row: &mut ActivityRow, merged: ActivityOptions, env: &Env<'_>) -> R
     Ok(())
 }
 
+/// Whether there is such an option; of a task queue it is the name alone.
+fn is_known(path: &str) -> bool {
+    match path.split_once('.') {
+        Some(("task_queue", part)) => part == "name",
+        Some(("retry_policy", part)) => {
+            matches!(
+                part,
+                "initial_interval" | "backoff_coefficient" | "maximum_interval" | "maximum_attempts"
+            )
+        }
+        Some(("priority", part)) => matches!(part, "priority_key" | "fairness_key" | "fairness_weight"),
+        _ => false,
+    }
+}
+
 /// Masks come in the form of the JSON fields too. A path that nobody knows changes nothing, as in the reference.
 fn merge(into: &mut ActivityOptions, new: &ActivityOptions, path: &str) {
     let policy = new.retry_policy.clone().unwrap_or_default();
     let priority = new.priority.clone().unwrap_or_default();
     match path {
-        "task_queue" | "task_queue.name" => into.task_queue.clone_from(&new.task_queue),
+        "task_queue.name" => into.task_queue.clone_from(&new.task_queue),
         "schedule_to_close_timeout" => into.schedule_to_close_timeout = new.schedule_to_close_timeout,
         "schedule_to_start_timeout" => into.schedule_to_start_timeout = new.schedule_to_start_timeout,
         "start_to_close_timeout" => into.start_to_close_timeout = new.start_to_close_timeout,

@@ -8,7 +8,8 @@
 //!     complete w [sticky=name] [return-new] [force-new] [checksum=] [build=] [stale] [identity=]   commands follow, see `commands.rs`
 //!     fail-task w [cause=] [message=] [identity=]            sticky-unavailable w         reset-sticky w
 //!     activity w a1                              a worker takes the activity task
-//!     end-activity w a1 [result=] [failure= type= non-retryable delay=] [canceled] [by-id]
+//!     end-activity w a1 [result=] [failure= type= non-retryable delay=] [untold] [canceled] [by-id]
+//!                                                untold: it failed, and nobody says why
 //!     heartbeat w a1 [details=]                  undelivered w a1
 //!     query w name [reject=not-open|not-completed-cleanly] [deadline=10s]
 //!     update w u1 name [stage=accepted|completed] [input=]      poll-update w u1 [stage=]
@@ -310,6 +311,8 @@ fn end_activity(world: &World, w: &str, line: &mut Line) -> Result<EndActivity, 
     let activity = activity_ref(world, w, &id, line)?;
     let end = if line.flag("canceled") {
         ActivityEnd::Canceled(line.payloads("details"))
+    } else if line.flag("untold") {
+        ActivityEnd::Failed { failure: None, last_heartbeat: None }
     } else if let Some(message) = line.field("failure") {
         ActivityEnd::Failed { failure: Some(failure(line, Some(message))?), last_heartbeat: None }
     } else {

@@ -44,6 +44,8 @@ pub fn start_activity(
             ))
         })?;
     let start_delay = timeout("StartDelay", request.start_delay.as_ref())?;
+    let request_id = Some(request.request_id).filter(|id| !id.is_empty()).unwrap_or_else(context.fresh_id);
+    at_most("request ID", &request_id, limits)?;
     if check::size(request.input.as_ref()) > limits.blob_bytes {
         return Err(Reject::invalid("input exceeds length limit"));
     }
@@ -53,14 +55,13 @@ pub fn start_activity(
     if !request.completion_callbacks.is_empty() {
         return Err(Reject::invalid("completion callbacks are not enabled for standalone activities"));
     }
-    let request_id = Some(request.request_id).filter(|id| !id.is_empty()).unwrap_or_else(context.fresh_id);
-    at_most("request ID", &request_id, limits)?;
     if let Some(attributes) = &request.search_attributes {
         context
             .namespace
             .check_search_attributes(attributes)
             .map_err(|bad| Reject::InvalidArgument(bad.into_text()))?;
     }
+    let (reuse, conflict) = (request.id_reuse_policy, request.id_conflict_policy);
     let start = Start {
         activity_type,
         task_queue,
@@ -74,8 +75,12 @@ pub fn start_activity(
         header: request.header,
         request_id,
         identity: request.identity,
-        reuse: request.id_reuse_policy.try_into().unwrap_or_default(),
-        conflict: request.id_conflict_policy.try_into().unwrap_or_default(),
+        reuse: reuse
+            .try_into()
+            .map_err(|_| Reject::InvalidArgument(format!("unsupported ID reuse policy: {reuse}")))?,
+        conflict: conflict
+            .try_into()
+            .map_err(|_| Reject::InvalidArgument(format!("unsupported ID conflict policy: {conflict}")))?,
         search_attributes: request
             .search_attributes
             .map(|attributes| context.namespace.with_types(attributes)),

@@ -162,7 +162,9 @@ pub fn end_activity(
 ) -> Result<((EntityName, AnyInput), Vec<Failure>), Reject> {
     let limits = context.limits;
     if let ActivityEnd::Failed { failure: Some(failure), .. } = &end {
-        if !matches!(failure.failure_info, Some(FailureInfo::ApplicationFailureInfo(_))) {
+        // What a client says of an activity by its id may be of any kind, as on the reference.
+        let by_token = matches!(address.activity, ActivityRef::Token { .. });
+        if by_token && !matches!(failure.failure_info, Some(FailureInfo::ApplicationFailureInfo(_))) {
             return Err(Reject::invalid("Failure must have ApplicationFailureInfo."));
         }
         retry_delays(failure)?;

@@ -38,7 +38,8 @@ pub async fn start_activity_execution(
     _: Call,
     request: StartActivityExecutionRequest,
 ) -> Result<StartActivityExecutionResponse, Refusal> {
-    let namespace = frontend.registered_namespace(&request.namespace)?;
+    // Unlike workflows they may begin in a namespace that is deprecated, as on the reference.
+    let namespace = frontend.namespace(&request.namespace)?;
     let (id, start) = from_proto::start_activity(request, &frontend.context(&namespace))?;
     let input = Input::current(What::Start(Box::new(start)));
     match frontend.engine.apply(key(&namespace, &id), input).await? {
@@ -54,11 +55,15 @@ pub async fn start_activity_execution(
     }
 }
 
-/// How far a caller has seen an activity: its count of transitions.
-fn seen(token: &Bytes) -> Result<i64, Refusal> {
-    let bytes = <[u8; 8]>::try_from(token.as_ref())
-        .map_err(|_| Refusal::from(Reject::invalid("Invalid long poll token.")))?;
-    Ok(i64::from_be_bytes(bytes))
+/// How far a caller has seen this run of an activity: its count of transitions.
+fn seen(token: &Bytes, run: Uuid) -> Result<i64, Reject> {
+    let bad = || Reject::invalid("invalid long poll token");
+    let (of, transitions) = token.split_first_chunk::<16>().ok_or_else(bad)?;
+    let transitions = <[u8; 8]>::try_from(transitions).map_err(|_| bad())?;
+    if Uuid::from_bytes(*of) != run {
+        return Err(Reject::invalid("long poll token does not match execution"));
+    }
+    Ok(i64::from_be_bytes(transitions))
 }
 
 pub async fn describe_activity_execution(
@@ -70,10 +75,10 @@ pub async fn describe_activity_execution(
     let run = if request.long_poll_token.is_empty() {
         frontend.engine.describe_activity(key, run).await?
     } else {
-        if run.is_none() {
+        let Some(id) = run else {
             return Err(Reject::invalid("run id is required when long poll token is provided").into());
-        }
-        let seen = seen(&request.long_poll_token)?;
+        };
+        let seen = seen(&request.long_poll_token, id)?;
         let _waiting = frontend.long_call(namespace.id, &call)?;
         let until = call.wait_until(LONGEST_WAIT, TAIL);
         let waited = frontend.engine.wait_activity(key, run, seen, false, until).await?;

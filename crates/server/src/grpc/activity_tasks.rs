@@ -30,9 +30,13 @@ pub async fn poll_activity_task_queue(
     check::worker_version(request.worker_version_capabilities.as_ref())?;
     let Some(until) = until else { return Ok(PollActivityTaskQueueResponse::default()) };
     let _waiting = frontend.long_call(namespace.id, &call)?;
-    let build_id = request.worker_version_capabilities.as_ref().map_or("", |version| &version.build_id);
     let rate = request.task_queue_metadata.and_then(|metadata| metadata.max_tasks_per_second);
-    let info = poller(request.identity, request.worker_instance_key, request.deployment_options, build_id);
+    let info = poller(
+        request.identity,
+        request.worker_instance_key,
+        request.deployment_options,
+        request.worker_version_capabilities,
+    );
     let poll = Poll {
         queue: QueueKey {
             namespace: namespace.id,

@@ -338,10 +338,10 @@ pub async fn delete_namespace(
     _: Call,
     request: DeleteNamespaceRequest,
 ) -> Result<DeleteNamespaceResponse, Refusal> {
-    let namespace = find(frontend, &request.namespace, &request.namespace_id)?;
-    if namespace.name == SYSTEM {
+    if request.namespace == SYSTEM && request.namespace_id.is_empty() {
         return Err(Reject::FailedPrecondition("unable to delete system namespace".into()).into());
     }
+    let namespace = find(frontend, &request.namespace, &request.namespace_id)?;
     let namespaces = frontend.engine.namespaces();
     let id = namespace.id.simple().to_string();
     let name = |length: usize| format!("{}-deleted-{}", namespace.name, &id[..length]);

@@ -26,7 +26,12 @@ pub async fn poll_nexus_task_queue(
     for heartbeat in request.worker_heartbeat {
         frontend.engine.workers().record(namespace.id, heartbeat);
     }
-    let info = poller(request.identity, request.worker_instance_key, request.deployment_options, "");
+    let info = poller(
+        request.identity,
+        request.worker_instance_key,
+        request.deployment_options,
+        request.worker_version_capabilities,
+    );
     let poll = Poll {
         queue: task_queues::key(&namespace, &queue.name, TaskQueueType::Nexus as i32),
         sticky_of: None,

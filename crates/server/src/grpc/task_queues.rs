@@ -10,14 +10,15 @@ use steadfast_api::v1::enums::{
     BuildIdTaskReachability, DescribeTaskQueueMode, TaskQueueKind, TaskQueueType,
 };
 use steadfast_api::v1::taskqueue::{
-    TaskQueue, TaskQueuePartitionMetadata, TaskQueueTypeInfo, TaskQueueVersionInfo, TaskQueueVersionSelection,
+    TaskQueue, TaskQueueConfig, TaskQueuePartitionMetadata, TaskQueueTypeInfo, TaskQueueVersionInfo,
+    TaskQueueVersionSelection,
 };
 use steadfast_api::v1::workflowservice::*;
 use steadfast_engine::{ConfigChange, NamespaceState, RateChange};
 use steadfast_machine::{QueueKey, QueueType, Reject};
 use update_task_queue_config_request::RateLimitUpdate;
 
-/// Fairness weights that one request may set, or take away.
+/// Fairness weights that one request may set, or take away, and that a queue may have.
 const WEIGHTS_PER_REQUEST: usize = 1000;
 /// Bytes of a reason, or of who gives it.
 const REASON_BYTES: usize = 1000;
@@ -60,14 +61,15 @@ pub async fn describe_task_queue(
     request: DescribeTaskQueueRequest,
 ) -> Result<DescribeTaskQueueResponse, Refusal> {
     let namespace = frontend.namespace(&request.namespace)?;
-    let enhanced = request.api_mode == DescribeTaskQueueMode::Enhanced as i32;
+    let enhanced = request.api_mode != DescribeTaskQueueMode::Unspecified as i32;
     let queue = named(request.task_queue.as_ref())?;
     check::queue_name(&queue.name, &frontend.limits, enhanced)?;
     if enhanced {
         return describe_all_types(frontend, &namespace, queue, &request).await;
     }
     let (name, partition) = root_name(&queue.name)?;
-    if partition && request.report_stats {
+    let sticky = queue.kind == TaskQueueKind::Sticky as i32;
+    if (partition || sticky) && request.report_stats {
         return Err(
             Reject::invalid("DescribeTaskQueue stats are only supported for the root partition").into()
         );
@@ -82,7 +84,7 @@ pub async fn describe_task_queue(
             false => HashMap::new(),
         },
         stats: request.report_stats.then(|| stats(view.total())),
-        versioning_info: (queue.kind != TaskQueueKind::Sticky as i32).then(to_proto::no_versions),
+        versioning_info: (!sticky).then(to_proto::no_versions),
         config: view.config.as_deref().filter(|_| request.report_config).cloned(),
         effective_rate_limit: Some(to_proto::effective_rate(&view)),
         task_queue_status: request.include_task_queue_status.then(|| to_proto::queue_status(&view)),
@@ -105,7 +107,10 @@ async fn describe_all_types(
     }
     let (unversioned, build_ids) = match &request.versions {
         None => (true, &[][..]),
-        Some(TaskQueueVersionSelection { build_ids, unversioned, .. }) => (*unversioned, &build_ids[..]),
+        Some(TaskQueueVersionSelection { build_ids, unversioned, .. }) => {
+            // No build id at all is the version of those that have none.
+            (*unversioned || build_ids.iter().any(String::is_empty), &build_ids[..])
+        }
     };
     if request.report_task_reachability && build_ids.len() + usize::from(unversioned) > BUILD_IDS_PER_REQUEST
     {
@@ -122,14 +127,20 @@ async fn describe_all_types(
     };
     let mut versions_info = HashMap::new();
     // No task is routed by a build id here: such a version has no pollers of its own, and nothing waits for it.
-    for build_id in build_ids {
-        let types_info = types.iter().map(|kind| (*kind, TaskQueueTypeInfo::default())).collect();
+    for build_id in build_ids.iter().filter(|build_id| !build_id.is_empty()) {
+        let stats = request.report_stats.then(to_proto::no_stats);
+        let nothing = TaskQueueTypeInfo { stats, ..TaskQueueTypeInfo::default() };
+        let types_info = types.iter().map(|kind| (*kind, nothing.clone())).collect();
         let task_reachability = reachability(BuildIdTaskReachability::Unreachable);
         versions_info.insert(build_id.clone(), TaskQueueVersionInfo { types_info, task_reachability });
     }
     if unversioned {
         let mut types_info = HashMap::new();
         for kind in types {
+            if !matches!(TaskQueueType::try_from(*kind), Ok(known) if known != TaskQueueType::Unspecified) {
+                types_info.insert(*kind, TaskQueueTypeInfo::default());
+                continue;
+            }
             let view = frontend.engine.describe_queue(&key(namespace, &queue.name, *kind)).await?;
             let now = frontend.engine.now();
             let pollers = if request.report_pollers { to_proto::pollers(&view) } else { Vec::new() };
@@ -166,7 +177,7 @@ pub async fn update_task_queue_config(
 ) -> Result<UpdateTaskQueueConfigResponse, Refusal> {
     let namespace = frontend.namespace(&request.namespace)?;
     // A queue without a name is taken for one like any other, as on the reference.
-    if request.task_queue.starts_with(check::RESERVED_QUEUE) {
+    if root_name(&request.task_queue)?.1 {
         return Err(Reject::invalid(format!(
             "task queue family name cannot have prefix {} {}",
             check::RESERVED_QUEUE,
@@ -192,6 +203,8 @@ pub async fn update_task_queue_config(
         now: frontend.engine.now(),
     };
     check_weights(&change, frontend)?;
+    let set = frontend.engine.describe_queue(&queue).await?.config;
+    check_count(&change, set.as_deref())?;
     let config = frontend.engine.configure_queue(&queue, change).await?;
     Ok(UpdateTaskQueueConfigResponse { config: Some((*config).clone()) })
 }
@@ -218,6 +231,19 @@ fn rate(
         return Err(Reject::invalid(format!("{field}.Reason field too long (max 1000 characters).")));
     }
     Ok(Some(RateChange { rate, reason: update.reason }))
+}
+
+/// What a queue has of them altogether is limited, too.
+fn check_count(change: &ConfigChange, config: Option<&TaskQueueConfig>) -> Result<(), Reject> {
+    if change.set_weights.is_empty() {
+        return Ok(());
+    }
+    let stays = |key: &&String| !change.set_weights.contains_key(*key) && !change.unset_weights.contains(key);
+    let old = config.map_or(0, |config| config.fairness_weight_overrides.keys().filter(stays).count());
+    if old + change.set_weights.len() > WEIGHTS_PER_REQUEST {
+        return Err(Reject::invalid("fairness weight overrides update rejected: exceeding maximum key size"));
+    }
+    Ok(())
 }
 
 fn check_weights(change: &ConfigChange, frontend: &Frontend) -> Result<(), Reject> {

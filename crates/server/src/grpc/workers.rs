@@ -66,7 +66,9 @@ fn filter(query: &str) -> Result<Option<Filter>, Reject> {
     }
     let filter = steadfast_query::parse(query)
         .and_then(|query| steadfast_query::resolve(query, &WorkerSchema))
-        .and_then(Filter::for_list);
+        .and_then(Filter::for_list)
+        // What a worker does not say differs from everything, as on the reference.
+        .map(Filter::missing_differs);
     filter.map(Some).map_err(|error| Reject::invalid(error.to_string()))
 }
 
@@ -142,10 +144,11 @@ pub async fn describe_worker(
 
 /// Workers cannot be commanded, as they cannot on the reference without its switch for it.
 pub async fn fetch_worker_config(
-    _: &Frontend,
+    frontend: &Frontend,
     _: Call,
-    _: FetchWorkerConfigRequest,
+    request: FetchWorkerConfigRequest,
 ) -> Result<FetchWorkerConfigResponse, Refusal> {
+    frontend.namespace(&request.namespace)?;
     Err(Reject::Unimplemented("FetchWorkerConfig command is not enabled.".into()).into())
 }
 

@@ -6,6 +6,7 @@ use crate::status::Refusal;
 use crate::{check, from_proto, to_proto};
 use bytes::Bytes;
 use std::sync::Arc;
+use steadfast_api::v1::common::WorkerVersionCapabilities;
 use steadfast_api::v1::deployment::WorkerDeploymentOptions;
 use steadfast_api::v1::enums::{QueryResultType, TaskQueueKind};
 use steadfast_api::v1::query::WorkflowQueryResult;
@@ -27,7 +28,10 @@ pub async fn poll_workflow_task_queue(
     check::worker_version(request.worker_version_capabilities.as_ref())?;
     let queue = check::polled_queue(request.task_queue.as_ref(), &frontend.limits)?;
     let sticky = queue.kind == TaskQueueKind::Sticky as i32;
-    if sticky && queue.normal_name.is_empty() && request.deployment_options.is_some() {
+    let versioned =
+        request.worker_version_capabilities.as_ref().is_some_and(|version| version.use_versioning)
+            || request.deployment_options.is_some();
+    if sticky && queue.normal_name.is_empty() && versioned {
         return Err(Reject::invalid(
             "NormalName must be set on sticky queue when UseVersioning is true or DeploymentOptions are set.",
         )
@@ -35,9 +39,15 @@ pub async fn poll_workflow_task_queue(
     }
     let Some(until) = until else { return Ok(PollWorkflowTaskQueueResponse::default()) };
     let _waiting = frontend.long_call(namespace.id, &call)?;
-    let build_id = request.worker_version_capabilities.as_ref().map(|version| version.build_id.as_str());
-    let build_id = build_id.filter(|build_id| !build_id.is_empty()).unwrap_or(&request.binary_checksum);
-    let info = poller(request.identity, request.worker_instance_key, request.deployment_options, build_id);
+    let mut info = poller(
+        request.identity,
+        request.worker_instance_key,
+        request.deployment_options,
+        request.worker_version_capabilities,
+    );
+    if info.build_id.is_empty() && info.deployment.is_none() {
+        info.build_id = request.binary_checksum;
+    }
     let poll = Poll {
         queue: QueueKey {
             namespace: namespace.id,
@@ -64,13 +74,21 @@ pub fn poller(
     identity: String,
     instance_key: String,
     deployment: Option<WorkerDeploymentOptions>,
-    build_id: &str,
+    version: Option<WorkerVersionCapabilities>,
 ) -> PollerInfo {
     let (build_id, deployment_name) = match &deployment {
         Some(deployment) => (deployment.build_id.clone(), deployment.deployment_name.clone()),
-        None => (build_id.to_owned(), String::new()),
+        None => (version.as_ref().map(|version| version.build_id.clone()).unwrap_or_default(), String::new()),
     };
-    PollerInfo { identity, instance_key, build_id, deployment_name, deployment, ..PollerInfo::default() }
+    PollerInfo {
+        identity,
+        instance_key,
+        build_id,
+        deployment_name,
+        deployment,
+        version,
+        ..PollerInfo::default()
+    }
 }
 
 pub async fn respond_workflow_task_completed(

@@ -46,13 +46,20 @@ pub fn described_activity(
 ) -> DescribeActivityExecutionResponse {
     DescribeActivityExecutionResponse {
         run_id: run.id.to_string(),
-        info: Some(info(run, request, schema)),
+        info: Some(info(run, schema)),
         input: run.start.input.clone().filter(|_| request.include_input),
         outcome: activity_outcome(run).filter(|_| request.include_outcome),
         // Where a next call may wait from, also when it is closed and nothing changes any more: as the reference.
-        long_poll_token: Bytes::copy_from_slice(&run.core.transitions.to_be_bytes()),
+        long_poll_token: long_poll_token(run),
         callbacks: Vec::new(),
     }
+}
+
+/// Names the run, and how far it was seen: its count of transitions.
+fn long_poll_token(run: &Run) -> Bytes {
+    let mut token = run.id.as_bytes().to_vec();
+    token.extend(run.core.transitions.to_be_bytes());
+    token.into()
 }
 
 fn run_state(run: &Run) -> State {
@@ -67,7 +74,8 @@ fn run_state(run: &Run) -> State {
     }
 }
 
-fn info(run: &Run, request: &DescribeActivityExecutionRequest, schema: &dyn Schema) -> ActivityExecutionInfo {
+/// Heartbeats and failures are told unasked, as clients that are older than the question expect.
+fn info(run: &Run, schema: &dyn Schema) -> ActivityExecutionInfo {
     let (core, row) = (&run.core, run.activity());
     let backing_off = run.phase() == Phase::Scheduled && row.attempt > 1 && row.queued.is_none();
     let close = Time(core.close_time).if_set();
@@ -83,7 +91,7 @@ fn info(run: &Run, request: &DescribeActivityExecutionRequest, schema: &dyn Sche
         start_to_close_timeout: duration::proto(row.start_to_close),
         heartbeat_timeout: duration::proto(row.heartbeat),
         retry_policy: row.retry_policy.clone(),
-        heartbeat_details: row.heartbeat_details.clone().filter(|_| request.include_heartbeat_details),
+        heartbeat_details: row.heartbeat_details.clone(),
         last_heartbeat_time: nanos(row.last_heartbeat_time),
         last_started_time: nanos(core.last_started_time),
         attempt: row.attempt,
@@ -92,7 +100,7 @@ fn info(run: &Run, request: &DescribeActivityExecutionRequest, schema: &dyn Sche
         expiration_time: (row.schedule_to_close > 0)
             .then(|| Time(row.first_scheduled_time).plus(row.schedule_to_close).timestamp()),
         close_time: close.map(Time::timestamp),
-        last_failure: row.last_failure.clone().filter(|_| request.include_last_failure),
+        last_failure: row.last_failure.clone(),
         last_worker_identity: row.last_identity.clone(),
         current_retry_interval: duration::proto(row.current_interval).filter(|_| backing_off),
         last_attempt_complete_time: nanos(row.last_attempt_end),

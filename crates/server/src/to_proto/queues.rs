@@ -18,7 +18,7 @@ pub fn pollers(view: &QueueView) -> Vec<PollerInfo> {
         identity: poller.identity.clone(),
         rate_per_second: poller.rate.unwrap_or(UNLIMITED_RATE),
         deployment_options: poller.deployment.clone(),
-        ..PollerInfo::default()
+        worker_version_capabilities: poller.version.clone(),
     });
     pollers.collect()
 }
@@ -33,6 +33,11 @@ pub fn queue_stats(level: &LevelView, view: &QueueView, now: Time) -> TaskQueueS
         tasks_dispatch_rate: level.dispatch_rate,
         rate_limiting_active: view.held_back,
     }
+}
+
+/// Those of a version for which nothing waits.
+pub fn no_stats() -> TaskQueueStats {
+    TaskQueueStats { approximate_backlog_age: duration::proto(0), ..TaskQueueStats::default() }
 }
 
 pub fn effective_rate(view: &QueueView) -> EffectiveRateLimit {

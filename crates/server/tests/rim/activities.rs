@@ -90,6 +90,16 @@ async fn a_failed_activity_is_described_and_comes_again() {
     };
     let refused = world.client.respond_activity_task_failed(bare).await.unwrap_err();
     assert_eq!(refused.message(), "Failure must have ApplicationFailureInfo.");
+    // By its id a client may say anything of it.
+    let nobody = RespondActivityTaskFailedByIdRequest {
+        namespace: NAMESPACE.into(),
+        workflow_id: "a".into(),
+        activity_id: "nobody".into(),
+        failure: Some(Failure { message: "no info".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let refused = world.client.respond_activity_task_failed_by_id(nobody).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::NotFound);
     let failed = RespondActivityTaskFailedRequest {
         task_token: first.task_token,
         failure: Some(Failure {

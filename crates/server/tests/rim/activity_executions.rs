@@ -3,12 +3,13 @@
 use crate::world::*;
 use std::time::Duration;
 use steadfast_api::v1::activity::activity_execution_outcome::Value;
-use steadfast_api::v1::common::ActivityType;
+use steadfast_api::v1::common::{ActivityType, RetryPolicy};
 use steadfast_api::v1::enums::{
     ActivityExecutionStatus as Status, ActivityIdConflictPolicy, PendingActivityState,
 };
 use steadfast_api::v1::errordetails::ActivityExecutionAlreadyStartedFailure;
 use steadfast_api::v1::failure::failure::FailureInfo;
+use steadfast_api::v1::failure::{ApplicationFailureInfo, Failure};
 use steadfast_api::v1::workflowservice::*;
 use tonic::Code;
 
@@ -177,4 +178,91 @@ async fn activities_are_cancelled_terminated_and_deleted() {
     };
     let refused = world.client.describe_activity_execution(gone).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_worker_whose_attempt_is_over_hears_that_there_is_no_such_activity() {
+    let mut world = World::new().await;
+    let soon = Some(prost_types::Duration { seconds: 0, nanos: 50_000_000 });
+    let policy = RetryPolicy { initial_interval: soon, ..Default::default() };
+    let request = StartActivityExecutionRequest { retry_policy: Some(policy), ..start_activity("a") };
+    world.client.start_activity_execution(request).await.unwrap();
+    let first = world.poll_activity().await;
+    let beat = RecordActivityTaskHeartbeatRequest {
+        task_token: first.task_token.clone(),
+        details: payloads("half"),
+        ..Default::default()
+    };
+    world.client.record_activity_task_heartbeat(beat.clone()).await.unwrap();
+    // A delay of nothing is none: the policy says when it comes again.
+    let info = ApplicationFailureInfo { next_retry_delay: Some(Default::default()), ..Default::default() };
+    let failed = RespondActivityTaskFailedRequest {
+        task_token: first.task_token,
+        failure: Some(Failure {
+            message: "the bank is closed".into(),
+            failure_info: Some(FailureInfo::ApplicationFailureInfo(info)),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    world.client.respond_activity_task_failed(failed.clone()).await.unwrap();
+    let second = world.poll_activity().await;
+    assert_eq!((second.attempt, second.heartbeat_details), (2, payloads("half")));
+    let stale = world.client.record_activity_task_heartbeat(beat).await.unwrap_err();
+    assert_eq!((stale.code(), stale.message()), (Code::NotFound, "activity not found for ID: a"));
+    let stale = world.client.respond_activity_task_failed(failed).await.unwrap_err();
+    assert_eq!(stale.message(), "activity not found for ID: a");
+    // What it said and why it failed is told unasked, as clients that are older than the question expect.
+    let info = world.describe_activity("a").await.info.unwrap();
+    assert_eq!(info.heartbeat_details, payloads("half"));
+    assert_eq!(info.last_failure.unwrap().message, "the bank is closed");
+    let done = RespondActivityTaskCompletedByIdRequest {
+        namespace: NAMESPACE.into(),
+        activity_id: "a".into(),
+        identity: "somebody".into(),
+        ..Default::default()
+    };
+    world.client.respond_activity_task_completed_by_id(done).await.unwrap();
+    let info = world.describe_activity("a").await.info.unwrap();
+    assert_eq!(info.last_worker_identity, "somebody", "who ended it");
+}
+
+#[tokio::test]
+async fn a_token_to_wait_with_is_of_one_run_and_policies_must_be_known() {
+    let mut world = World::new().await;
+    world.client.start_activity_execution(start_activity("a")).await.unwrap();
+    world.client.start_activity_execution(start_activity("b")).await.unwrap();
+    let (a, b) = (world.describe_activity("a").await, world.describe_activity("b").await);
+    let wait = |token: bytes::Bytes| DescribeActivityExecutionRequest {
+        namespace: NAMESPACE.into(),
+        activity_id: "a".into(),
+        run_id: a.run_id.clone(),
+        long_poll_token: token,
+        ..Default::default()
+    };
+    for (token, text) in [
+        (b.long_poll_token, "long poll token does not match execution"),
+        ("short".into(), "invalid long poll token"),
+    ] {
+        let refused = world.client.describe_activity_execution(patient(wait(token))).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, text));
+    }
+    for (request, text) in [
+        (
+            StartActivityExecutionRequest { id_reuse_policy: 77, ..start_activity("c") },
+            "unsupported ID reuse policy: 77",
+        ),
+        (
+            StartActivityExecutionRequest { id_conflict_policy: 77, ..start_activity("c") },
+            "unsupported ID conflict policy: 77",
+        ),
+    ] {
+        let refused = world.client.start_activity_execution(request).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, text));
+    }
+    // A namespace that is deprecated takes no new workflows, but these.
+    let deprecate = DeprecateNamespaceRequest { namespace: NAMESPACE.into(), ..Default::default() };
+    #[allow(deprecated)]
+    world.client.deprecate_namespace(deprecate).await.unwrap();
+    world.client.start_activity_execution(start_activity("c")).await.expect("it starts");
 }

@@ -4,7 +4,7 @@
 
 use crate::world::*;
 use std::time::Duration;
-use steadfast_api::v1::common::Priority;
+use steadfast_api::v1::common::{Priority, WorkerVersionCapabilities};
 use steadfast_api::v1::enums::{DescribeTaskQueueMode, RateLimitSource, TaskQueueKind, TaskQueueType};
 use steadfast_api::v1::taskqueue::{RateLimit, TaskQueue, TaskQueueMetadata, TaskQueueVersionSelection};
 use steadfast_api::v1::workflowservice::*;
@@ -114,12 +114,24 @@ async fn the_older_form_tells_of_several_types_at_once() {
     let of_build = DescribeTaskQueueRequest { versions: Some(chosen), ..request.clone() };
     let described = world.client.describe_task_queue(of_build).await.unwrap().into_inner();
     assert_eq!(described.versions_info.keys().collect::<Vec<_>>(), ["a"]);
+    let stats = described.versions_info["a"].types_info[&ACTIVITY].stats.unwrap();
+    assert_eq!(stats.approximate_backlog_age, Some(Default::default()), "present, though nothing waits");
+    // No build id is the version of those that have none; a type that nobody knows has nothing.
+    let chosen = TaskQueueVersionSelection { build_ids: vec![String::new()], ..Default::default() };
+    let of_none = DescribeTaskQueueRequest {
+        versions: Some(chosen),
+        task_queue_types: vec![WORKFLOW, 9],
+        ..request.clone()
+    };
+    let described = world.client.describe_task_queue(of_none).await.unwrap().into_inner();
+    let types = &described.versions_info[""].types_info;
+    assert_eq!((types[&WORKFLOW].pollers.len(), types[&9].pollers.len()), (1, 0));
 
     let sticky = TaskQueue { name: QUEUE.into(), kind: TaskQueueKind::Sticky as i32, ..Default::default() };
     let many = TaskQueueVersionSelection { build_ids: vec!["x".into(); 6], ..Default::default() };
     for (bad, text) in [
         (
-            DescribeTaskQueueRequest { task_queue: Some(sticky), ..request.clone() },
+            DescribeTaskQueueRequest { task_queue: Some(sticky.clone()), ..request.clone() },
             "Enhanced DescribeTaskQueue is not valid for a sticky queue, use api_mode=UNSPECIFIED or a normal queue.",
         ),
         (
@@ -129,6 +141,10 @@ async fn the_older_form_tells_of_several_types_at_once() {
         (
             DescribeTaskQueueRequest { versions: Some(many), report_task_reachability: true, ..request },
             "Too many build ids queried at once with ReportTaskReachability==true, limit: 5",
+        ),
+        (
+            DescribeTaskQueueRequest { task_queue: Some(sticky.clone()), ..describe(QUEUE) },
+            "DescribeTaskQueue stats are only supported for the root partition",
         ),
         (describe("/_sys/q/1"), "DescribeTaskQueue stats are only supported for the root partition"),
         (DescribeTaskQueueRequest { task_queue: None, ..describe("") }, "taskQueue is not set"),
@@ -231,6 +247,15 @@ async fn bad_limits_are_refused() {
         let refused = world.client.update_task_queue_config(request).await.unwrap_err();
         assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, text));
     }
+    // All that a queue has is counted together.
+    let many = |prefix: &str| UpdateTaskQueueConfigRequest {
+        set_fairness_weight_overrides: (0..600).map(|number| (format!("{prefix}{number}"), 1.0)).collect(),
+        ..of()
+    };
+    world.client.update_task_queue_config(many("a")).await.unwrap();
+    world.client.update_task_queue_config(many("a")).await.expect("the same keys again");
+    let refused = world.client.update_task_queue_config(many("b")).await.unwrap_err();
+    assert_eq!(refused.message(), "fairness weight overrides update rejected: exceeding maximum key size");
     // Unsetting what was never set is allowed, on any type.
     let unset = UpdateTaskQueueConfigRequest { update_queue_rate_limit: limit(None), ..configure(WORKFLOW) };
     world.client.update_task_queue_config(unset).await.unwrap();
@@ -244,6 +269,10 @@ async fn a_worker_may_limit_its_queue_and_is_seen_there() {
         task_queue: Some(queue(QUEUE)),
         identity: "slow".into(),
         task_queue_metadata: Some(TaskQueueMetadata { max_tasks_per_second: Some(7.0) }),
+        worker_version_capabilities: Some(WorkerVersionCapabilities {
+            build_id: "b1".into(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     let poll = within(request, Duration::from_millis(2100));
@@ -251,6 +280,8 @@ async fn a_worker_may_limit_its_queue_and_is_seen_there() {
     let of_activities = DescribeTaskQueueRequest { task_queue_type: ACTIVITY, ..describe(QUEUE) };
     let described = world.client.describe_task_queue(of_activities).await.unwrap().into_inner();
     assert_eq!((described.pollers[0].identity.as_str(), described.pollers[0].rate_per_second), ("slow", 7.0));
+    let version = described.pollers[0].worker_version_capabilities.as_ref();
+    assert_eq!(version.map(|version| version.build_id.as_str()), Some("b1"));
     let rate = described.effective_rate_limit.unwrap();
     assert_eq!((rate.requests_per_second, rate.rate_limit_source()), (7.0, RateLimitSource::Worker));
 }

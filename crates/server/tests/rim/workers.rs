@@ -68,6 +68,19 @@ async fn workers_are_listed_by_pages_counted_and_described() {
         let refused = world.client.list_workers(page).await.unwrap_err();
         assert_eq!(refused.message(), "invalid next_page_token");
     }
+    // What a worker does not say of itself differs from everything.
+    for (query, found) in [
+        ("DeploymentName != 'x'", &["a", "b", "c"][..]),
+        ("WorkerInstanceKey != 'a' AND BuildId NOT STARTS_WITH 'x'", &["b", "c"]),
+        ("BuildId = 'x'", &[]),
+        ("BuildId IS NULL AND HostName = 'host'", &["a", "b", "c"]),
+    ] {
+        assert_eq!(
+            keys(&world.client.list_workers(list(query)).await.unwrap().into_inner()),
+            found,
+            "{query}"
+        );
+    }
     for bad in ["Foo = 'x'", "((", "SdkName = 'rust' LIMIT 1"] {
         let refused = world.client.list_workers(list(bad)).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{bad}: {}", refused.message());
@@ -84,8 +97,11 @@ async fn workers_are_listed_by_pages_counted_and_described() {
 #[tokio::test]
 async fn workers_take_no_commands() {
     let mut world = World::new().await;
-    let fetch = world.client.fetch_worker_config(FetchWorkerConfigRequest::default()).await.unwrap_err();
+    let of = |namespace: &str| FetchWorkerConfigRequest { namespace: namespace.into(), ..Default::default() };
+    let fetch = world.client.fetch_worker_config(of(NAMESPACE)).await.unwrap_err();
     assert_eq!(fetch.message(), "FetchWorkerConfig command is not enabled.");
+    let fetch = world.client.fetch_worker_config(of("nope")).await.unwrap_err();
+    assert_eq!(fetch.code(), Code::NotFound);
     let update = world.client.update_worker_config(UpdateWorkerConfigRequest::default()).await.unwrap_err();
     assert_eq!(update.code(), Code::Unimplemented);
 }

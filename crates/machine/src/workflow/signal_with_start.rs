@@ -29,12 +29,14 @@ pub fn apply(
         }
         return Ok(upkeep::finish(run, step, Ok(reply(run.id, false)), env));
     }
-    // As on the reference, the request id tells a repeated signal to a run that is open, and never a repeated start.
-    let (replaced, previous) = match start::by_policy(entity, current, &both.start, env)? {
+    let (replaced, previous) = match start::settle(entity, current, &both.start, env)? {
+        // The request is known: by the run that it started, which may have closed meanwhile. The reference starts another
+        // run then; here whoever asks again because an answer was lost gets what the first call made.
+        Settled::Existing(existing) => return Ok(Decision::reply(reply(existing.run_id, false))),
         Settled::Replace(old) => (Some(old), current.map(|run| run.id)),
         Settled::New => (None, current.map(|run| run.id)),
-        Settled::Existing(_) | Settled::Attach(_) => {
-            unreachable!("whoever runs and is not replaced was signaled")
+        Settled::Attach(_) => {
+            return Err(Reject::invalid("conflict options cannot be used with signal-with-start"));
         }
     };
     let mut step = start::begin(entity, &both.start, previous, env);

@@ -100,7 +100,7 @@ pub fn settle<'a>(
 }
 
 /// The policy for a running workflow, or the one for a closed workflow.
-pub fn by_policy<'a>(
+fn by_policy<'a>(
     entity: &EntityKey,
     current: Option<&'a Run>,
     start: &Start,

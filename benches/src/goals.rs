@@ -7,7 +7,7 @@ use crate::report::{Results, Run};
 use crate::scenario::Scenario;
 
 /// Server CPU of a workflow with one activity, in ms, at 64 in flight.
-const ACTIVITY_CPU_MS: f64 = 0.45;
+const ACTIVITY_CPU_MS: f64 = 0.40;
 /// The part of the latency goal that is not the disk's, in ms.
 const LATENCY_BASE_MS: f64 = 2.0;
 /// A workflow with one activity is four commits, each of which waits for a sync.

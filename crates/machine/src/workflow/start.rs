@@ -96,18 +96,6 @@ pub fn settle<'a>(
         }
         return Ok(Settled::Existing(known));
     }
-    by_policy(entity, current, start, env)
-}
-
-/// The policy for a running workflow, or the one for a closed workflow.
-fn by_policy<'a>(
-    entity: &EntityKey,
-    current: Option<&'a Run>,
-    start: &Start,
-    env: &mut Env<'_>,
-) -> Result<Settled<'a>, Reject> {
-    let Some(run) = current else { return Ok(Settled::New) };
-    let key = entity.run(run.id);
     if run.is_open() {
         return match start.conflict {
             Conflict::UseExisting if start.on_conflict.is_some() => Ok(Settled::Attach(run)),

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -26,7 +27,8 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 /// A connection that many calls share.
 #[derive(Clone)]
 pub struct Connection {
-    streams: SendRequest<Bytes>,
+    /// Behind a pointer, as a clone of it takes a lock.
+    streams: Arc<SendRequest<Bytes>>,
     /// What generated clients put before the path of a call.
     pub origin: Uri,
 }
@@ -49,7 +51,7 @@ impl Connection {
         let (streams, connection) = settings.handshake(stream).await.with_context(nobody)?;
         // Ends when the last call and the last handle are gone. A call that it fails under learns why by itself.
         tokio::spawn(connection);
-        Ok(Connection { streams, origin })
+        Ok(Connection { streams: Arc::new(streams), origin })
     }
 }
 
@@ -58,12 +60,13 @@ impl Service<Request<tonic::body::Body>> for Connection {
     type Error = Fault;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Reply>, Fault>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), Fault>> {
-        self.streams.poll_ready(context).map_err(Into::into)
+    /// Each call waits by itself.
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Fault>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        let mut streams = self.streams.clone();
+        let mut streams = SendRequest::clone(&self.streams);
         Box::pin(async move {
             let (head, body) = request.into_parts();
             // Every call of the driver sends one message.

@@ -142,7 +142,8 @@ fn main() -> ExitCode {
         Ok(scenarios) => scenarios,
         Err(problem) => return complain(&problem),
     };
-    let runtime = match tokio::runtime::Runtime::new() {
+    // One thread: more would take more of the cores that the server needs, to wake each other.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("no runtime: {error}")),
     };

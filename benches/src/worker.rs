@@ -54,8 +54,8 @@ pub struct Worker {
     _pollers: JoinSet<()>,
 }
 
-#[derive(Clone)]
 struct Calls {
+    /// Cloned for each call.
     rpc: WorkflowServiceClient<Connection>,
     namespace: String,
     queue: String,
@@ -68,7 +68,7 @@ struct Calls {
 impl Worker {
     pub fn start(connection: Connection, namespace: &str, queue: &str, options: WorkerOptions) -> Self {
         let origin = connection.origin.clone();
-        let calls = Calls {
+        let calls = Arc::new(Calls {
             rpc: WorkflowServiceClient::with_origin(connection, origin).max_decoding_message_size(usize::MAX),
             namespace: namespace.into(),
             queue: queue.into(),
@@ -76,14 +76,14 @@ impl Worker {
             eager: options.eager,
             decisions: watch::Sender::new(0),
             trouble: Arc::default(),
-        };
+        });
         let mut pollers = JoinSet::new();
         for _ in 0..options.pollers {
             pollers.spawn(calls.clone().poll_workflow_tasks(calls.normal_queue()));
             pollers.spawn(calls.clone().poll_workflow_tasks(calls.sticky_queue()));
             pollers.spawn(calls.clone().poll_activity_tasks());
         }
-        Worker { decisions: calls.decisions, trouble: calls.trouble, _pollers: pollers }
+        Worker { decisions: calls.decisions.clone(), trouble: calls.trouble.clone(), _pollers: pollers }
     }
 
     /// How many answers to workflow tasks the server has taken.
@@ -110,7 +110,11 @@ impl Calls {
         }
     }
 
-    async fn poll_workflow_tasks(mut self, queue: TaskQueue) {
+    fn rpc(&self) -> WorkflowServiceClient<Connection> {
+        self.rpc.clone()
+    }
+
+    async fn poll_workflow_tasks(self: Arc<Self>, queue: TaskQueue) {
         loop {
             let request = PollWorkflowTaskQueueRequest {
                 namespace: self.namespace.clone(),
@@ -118,9 +122,9 @@ impl Calls {
                 identity: IDENTITY.into(),
                 ..Default::default()
             };
-            match self.rpc.poll_workflow_task_queue(long_poll(request)).await {
+            match self.rpc().poll_workflow_task_queue(long_poll(request)).await {
                 Ok(reply) if reply.get_ref().task_token.is_empty() => {}
-                Ok(reply) => self.beside(|calls| calls.do_workflow_tasks(reply.into_inner())),
+                Ok(reply) => self.beside(|calls| calls.do_workflow_tasks(Box::new(reply.into_inner()))),
                 Err(status) => match self.carry_on("poll for workflow tasks", &status).await {
                     true => {}
                     false => return,
@@ -129,7 +133,7 @@ impl Calls {
         }
     }
 
-    async fn poll_activity_tasks(mut self) {
+    async fn poll_activity_tasks(self: Arc<Self>) {
         loop {
             let request = PollActivityTaskQueueRequest {
                 namespace: self.namespace.clone(),
@@ -137,7 +141,7 @@ impl Calls {
                 identity: IDENTITY.into(),
                 ..Default::default()
             };
-            match self.rpc.poll_activity_task_queue(long_poll(request)).await {
+            match self.rpc().poll_activity_task_queue(long_poll(request)).await {
                 Ok(reply) if reply.get_ref().task_token.is_empty() => {}
                 Ok(reply) => self.beside(|calls| calls.do_activity_task(reply.into_inner())),
                 Err(status) => match self.carry_on("poll for activities", &status).await {
@@ -149,11 +153,12 @@ impl Calls {
     }
 
     /// Works on a task while the poller goes on.
-    fn beside<F>(&self, work: impl FnOnce(Calls) -> F)
+    fn beside<F>(self: &Arc<Self>, work: impl FnOnce(Arc<Calls>) -> F)
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        let work = work(self.clone());
+        // Boxed: it would be moved several times on its way.
+        let work = Box::pin(work(self.clone()));
         let calls = self.clone();
         tokio::spawn(async move {
             if let Err(error) = work.await {
@@ -163,14 +168,13 @@ impl Calls {
     }
 
     /// One workflow task, and those that come back in the reply to it.
-    async fn do_workflow_tasks(mut self, first: PollWorkflowTaskQueueResponse) -> Result<()> {
+    async fn do_workflow_tasks(self: Arc<Self>, first: Box<PollWorkflowTaskQueueResponse>) -> Result<()> {
         let mut next = Some(first);
         while let Some(task) = next.take() {
             if task.query.is_some() {
-                return self.answer_query(task).await;
+                return self.answer_query(*task).await;
             }
-            let request = self.decision(&task)?;
-            let answer = self.insist(request, async |rpc, request| {
+            let answer = self.insist(self.decision(&task)?, async |mut rpc, request| {
                 rpc.respond_workflow_task_completed(request).await.map(Response::into_inner)
             });
             let reply = match answer.await {
@@ -183,7 +187,7 @@ impl Calls {
             for activity in reply.activity_tasks {
                 self.beside(|calls| calls.do_activity_task(activity));
             }
-            next = reply.workflow_task.filter(|task| !task.task_token.is_empty());
+            next = reply.workflow_task.filter(|task| !task.task_token.is_empty()).map(Box::new);
         }
         Ok(())
     }
@@ -228,7 +232,7 @@ impl Calls {
         })
     }
 
-    async fn answer_query(mut self, task: PollWorkflowTaskQueueResponse) -> Result<()> {
+    async fn answer_query(&self, task: PollWorkflowTaskQueueResponse) -> Result<()> {
         let request = RespondQueryTaskCompletedRequest {
             task_token: task.task_token,
             completed_type: QueryResultType::Answered.into(),
@@ -236,11 +240,11 @@ impl Calls {
             namespace: self.namespace.clone(),
             ..Default::default()
         };
-        self.rpc.respond_query_task_completed(request).await.context("answer to a query")?;
+        self.rpc().respond_query_task_completed(request).await.context("answer to a query")?;
         Ok(())
     }
 
-    async fn do_activity_task(mut self, task: PollActivityTaskQueueResponse) -> Result<()> {
+    async fn do_activity_task(self: Arc<Self>, task: PollActivityTaskQueueResponse) -> Result<()> {
         let request = RespondActivityTaskCompletedRequest {
             task_token: task.task_token,
             result: task.input,
@@ -248,7 +252,7 @@ impl Calls {
             namespace: self.namespace.clone(),
             ..Default::default()
         };
-        let answer = self.insist(request, async |rpc, request| {
+        let answer = self.insist(request, async |mut rpc, request| {
             rpc.respond_activity_task_completed(request).await.map(drop)
         });
         answer.await.context("answer to an activity task")?;
@@ -258,14 +262,14 @@ impl Calls {
     /// Makes a call again while its error is one that passes, as SDKs do: an answer that is lost is a task that waits for
     /// its timeout, and the measurement would be of that.
     async fn insist<M: Clone, R>(
-        &mut self,
+        &self,
         message: M,
-        call: impl AsyncFn(&mut WorkflowServiceClient<Connection>, M) -> Result<R, Status>,
+        call: impl AsyncFn(WorkflowServiceClient<Connection>, M) -> Result<R, Status>,
     ) -> Result<R, Status> {
         let mut left = ATTEMPTS;
         loop {
             left -= 1;
-            match call(&mut self.rpc, message.clone()).await {
+            match call(self.rpc(), message.clone()).await {
                 Err(status) if left > 0 && passes(&status) => {
                     self.note(format!("an answer was refused at first: {status}"));
                     sleep(AFTER_ERROR).await;

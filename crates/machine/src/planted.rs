@@ -62,11 +62,13 @@ pub enum Planted {
     ListNotTold,
     /// Who is to be told how a run ended counts as told when the call begins.
     CallAssumed,
+    /// What a batch operation does to a workflow is done again when its message comes again.
+    BatchTwice,
 }
 
 impl Planted {
     /// The simulator has to find each of them.
-    pub const ALL: [Planted; 28] = [
+    pub const ALL: [Planted; 29] = [
         Planted::AcknowledgeBeforeCommit,
         Planted::RefuseBeforeCommit,
         Planted::AlarmNotArmed,
@@ -95,6 +97,7 @@ impl Planted {
         Planted::BranchFreedEarly,
         Planted::ListNotTold,
         Planted::CallAssumed,
+        Planted::BatchTwice,
     ];
 }
 

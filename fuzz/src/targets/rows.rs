@@ -28,12 +28,12 @@ pub fn run(input: &[u8]) {
 }
 
 fn any_run(source: &mut Unstructured<'_>) -> Result<()> {
-    let kind = *source.choose(&[Kind::Workflow, Kind::Activity, Kind::Schedule])?;
+    let kind = *source.choose(&[Kind::Workflow, Kind::Activity, Kind::Schedule, Kind::Batch])?;
     let id = Uuid::from_u128(1);
     let core = piece(source)?;
     let mut rows = Vec::new();
     while !source.is_empty() && rows.len() < 8 {
-        let table = RowTable::from_number(source.int_in_range(1..=14)?).expect("there are fourteen");
+        let table = RowTable::from_number(source.int_in_range(1..=15)?).expect("there are fifteen");
         let key = match source.int_in_range(0..=2)? {
             0 => RowKey::single(table),
             1 => RowKey::number(table, source.arbitrary()?),

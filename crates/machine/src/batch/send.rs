@@ -8,6 +8,7 @@ use crate::duration::{DAY, SECOND};
 use crate::env::Env;
 use crate::key::Time;
 use crate::limits::{Limits, has_nul};
+use crate::planted::{Planted, is_planted};
 use crate::reject::Reject;
 use crate::workflow::message::{Content, Delivered};
 use uuid::Uuid;
@@ -78,10 +79,14 @@ fn is_sound(target: &TargetRow, limits: &Limits) -> bool {
 fn to(step: &mut Step, target: &TargetRow, event_id: i64) {
     let run = &step.run;
     let whom = if target.run_id.is_empty() { &target.workflow_id } else { &target.run_id };
+    let request_id = match is_planted(Planted::BatchTwice) {
+        true => String::new(),
+        false => format!("{}/{whom}", run.id),
+    };
     let operation = BatchOperation {
         operation: run.start.operation.clone(),
         reason: run.start.reason.clone(),
-        request_id: format!("{}/{whom}", run.id),
+        request_id,
         event_id,
     };
     step.send(target, Content::BatchOperation(operation));

@@ -67,13 +67,15 @@ pub struct BatchOperation {
     pub event_id: i64,
 }
 
-/// The answer of a target that is to be reset to a point in another run of its chain.
+/// The answer of a target to which nothing was done: which run is meant, where none was named, or where the point of a reset is
+/// in another run of its chain.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ResetPoint {
+pub struct Target {
     #[prost(string, tag = "1")]
     pub workflow_id: String,
     #[prost(string, tag = "2")]
     pub run_id: String,
+    /// The point of the reset, if it was looked for.
     #[prost(int64, tag = "3")]
     pub event_id: i64,
 }

@@ -19,7 +19,7 @@ mod send;
 mod start;
 pub mod state;
 
-pub use message::{BatchOperation, Operation, OperationRow, ResetPoint};
+pub use message::{BatchOperation, Operation, OperationRow, Target};
 pub use state::{BatchRow, BatchStartRow, CursorRow, PageRow, Run, TargetRow};
 
 use crate::any::AnyRun;

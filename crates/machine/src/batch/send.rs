@@ -1,6 +1,6 @@
 //! What is to be done goes to the targets, one after the other, and how it ended comes back.
 
-use super::message::{BatchOperation, ResetPoint};
+use super::message::{BatchOperation, Target};
 use super::state::TargetRow;
 use super::{Run, Step};
 use crate::decision::Reply;
@@ -103,7 +103,9 @@ pub fn delivered(step: &mut Step, delivered: &Delivered) -> Reply {
     };
     core.in_flight.remove(place);
     match &delivered.outcome {
-        Ok(Some(Content::ResetPoint(point))) if open => elsewhere(step, point),
+        Ok(Some(Content::BatchTarget(target))) if open => again(step, target),
+        // Nothing was done, and nothing will be: the batch was stopped.
+        Ok(Some(Content::BatchTarget(_))) => {}
         // Of what is not there, or no longer, nothing was wanted.
         Ok(_) | Err(Reject::NotFound(_)) => core.succeeded += 1,
         Err(_) => core.failed += 1,
@@ -111,8 +113,8 @@ pub fn delivered(step: &mut Step, delivered: &Delivered) -> Reply {
     Reply::Done
 }
 
-/// The point that the target is to be reset to is in an earlier run of its chain.
-fn elsewhere(step: &mut Step, point: &ResetPoint) {
-    let target = TargetRow { workflow_id: point.workflow_id.clone(), run_id: point.run_id.clone() };
-    to(step, &target, point.event_id);
+/// The target has said which run is meant.
+fn again(step: &mut Step, meant: &Target) {
+    let target = TargetRow { workflow_id: meant.workflow_id.clone(), run_id: meant.run_id.clone() };
+    to(step, &target, meant.event_id);
 }

@@ -5,7 +5,7 @@ use super::input::{ActivitySelector, Input, RequestCancel, Reset, Signal, Termin
 use super::message::{Content, Envelope};
 use super::state::Run;
 use super::{Needs, Runs};
-use crate::batch::{BatchOperation, Operation, ResetPoint};
+use crate::batch::{BatchOperation, Operation, Target};
 use crate::decision::Decision;
 use crate::duration;
 use crate::env::Env;
@@ -16,7 +16,7 @@ use steadfast_api::temporal::api::batch::v1::{
     BatchOperationReset, batch_operation_reset_activities as of_reset,
     batch_operation_unpause_activities as of_unpause, batch_operation_update_activity_options as of_options,
 };
-use steadfast_api::v1::common::{ResetOptions, reset_options::Target};
+use steadfast_api::v1::common::{ResetOptions, reset_options};
 use steadfast_api::v1::enums::{EventType, ResetType};
 use steadfast_api::v1::workflowservice::{
     UpdateActivityOptionsRequest, UpdateWorkflowExecutionOptionsRequest,
@@ -26,6 +26,9 @@ use steadfast_api::v1::workflowservice::{
 /// What the operation needs to have loaded.
 pub fn needs(runs: Runs<'_>, envelope: &Envelope) -> Needs {
     let Some(Content::BatchOperation(operation)) = &envelope.body.content else { return Needs::default() };
+    if envelope.body.to_run.is_empty() {
+        return Needs::default();
+    }
     let run = runs.named.map(|run| run.id);
     match asked(operation, operation.event_id) {
         Ok(what) => super::needs(runs, &Input { run, first_run: None, what }),
@@ -33,19 +36,28 @@ pub fn needs(runs: Runs<'_>, envelope: &Envelope) -> Needs {
     }
 }
 
+/// Nothing is done to a run that is not named: a copy of the message could come when another one is the current run. The
+/// answer says which run is meant, and the batch comes again with its name.
 pub fn apply(
     entity: &EntityKey,
     runs: Runs<'_>,
+    envelope: &Envelope,
     operation: &BatchOperation,
     env: &mut Env<'_>,
 ) -> Result<Decision, Reject> {
     let Some(run) = runs.named else { return Err(Reject::no_workflow(&entity.id, None)) };
+    let elsewhere = |target: Target| {
+        let target = Target { workflow_id: entity.id.to_string(), ..target };
+        Ok(Decision::reply(answer(Some(Content::BatchTarget(target)))))
+    };
+    if envelope.body.to_run.is_empty() {
+        return elsewhere(Target { run_id: run.id.to_string(), ..Target::default() });
+    }
     let mut event_id = operation.event_id;
     if let (0, Some(Operation::Reset(reset))) = (event_id, kind(operation)) {
         let point = point(run, reset, env)?;
         if point.run_id != run.id.to_string() {
-            let point = ResetPoint { workflow_id: entity.id.to_string(), ..point };
-            return Ok(Decision::reply(answer(Some(Content::ResetPoint(point)))));
+            return elsewhere(point);
         }
         event_id = point.event_id;
     }
@@ -151,14 +163,14 @@ fn no_activity() -> Reject {
 }
 
 /// The run and the event to which this run is to be reset.
-fn point(run: &Run, reset: &BatchOperationReset, env: &Env<'_>) -> Result<ResetPoint, Reject> {
-    let here = |event_id| ResetPoint { run_id: run.id.to_string(), event_id, ..ResetPoint::default() };
+fn point(run: &Run, reset: &BatchOperationReset, env: &Env<'_>) -> Result<Target, Reject> {
+    let here = |event_id| Target { run_id: run.id.to_string(), event_id, ..Target::default() };
     match &reset.options {
         Some(options) => match &options.target {
-            Some(Target::FirstWorkflowTask(())) => task(run, true, env).map(here),
-            Some(Target::LastWorkflowTask(())) => task(run, false, env).map(here),
-            Some(Target::WorkflowTaskId(id)) => Ok(here(*id)),
-            Some(Target::BuildId(build_id)) => of_build(run, build_id, options),
+            Some(reset_options::Target::FirstWorkflowTask(())) => task(run, true, env).map(here),
+            Some(reset_options::Target::LastWorkflowTask(())) => task(run, false, env).map(here),
+            Some(reset_options::Target::WorkflowTaskId(id)) => Ok(here(*id)),
+            Some(reset_options::Target::BuildId(build_id)) => of_build(run, build_id, options),
             None => Err(Reject::invalid("batch reset missing target")),
         },
         None => match ResetType::try_from(reset.reset_type).unwrap_or_default() {
@@ -186,7 +198,7 @@ fn task(run: &Run, first: bool, env: &Env<'_>) -> Result<i64, Reject> {
 }
 
 /// The first task that a build completed in the chain of this run.
-fn of_build(run: &Run, build_id: &str, options: &ResetOptions) -> Result<ResetPoint, Reject> {
+fn of_build(run: &Run, build_id: &str, options: &ResetOptions) -> Result<Target, Reject> {
     let refused = |why: String| Reject::FailedPrecondition(why);
     let point = run.reset_points.points.iter().find(|point| point.build_id == build_id);
     let point = point.ok_or_else(|| refused(format!("Can't find reset point for {build_id}")))?;
@@ -197,9 +209,9 @@ fn of_build(run: &Run, build_id: &str, options: &ResetOptions) -> Result<ResetPo
         let why = format!("Reset point for {build_id} points to previous run and CurrentRunOnly is set");
         return Err(refused(why));
     }
-    Ok(ResetPoint {
+    Ok(Target {
         run_id: point.run_id.clone(),
         event_id: point.first_workflow_task_completed_id,
-        ..ResetPoint::default()
+        ..Target::default()
     })
 }

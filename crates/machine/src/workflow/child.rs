@@ -176,8 +176,8 @@ fn end(row: &ChildRow, closed: &ChildClosed) -> Attributes {
 /// that was reset hands both on.
 pub fn on_close(step: &mut Step, closing: &Closing, retry_state: RetryState) {
     let children: Vec<Arc<ChildRow>> = step.run.children.values().cloned().collect();
-    if !step.run.core.reset_run_id.is_empty() {
-        // Closed by its reset: the children go on with the new run, which asks for those anew that are not started.
+    if !step.run.core.reset_run_id.is_empty() && !step.goes_on {
+        // Closed by its own reset: the children go on with the new run, which asks for those anew that are not started.
         for row in children.iter().filter(|row| row.run_id.is_empty() && row.message > 0) {
             step.withdraw(row.message - 1);
         }
@@ -187,7 +187,7 @@ pub fn on_close(step: &mut Step, closing: &Closing, retry_state: RetryState) {
     for row in told {
         part_with(step, &row);
     }
-    if step.successor.is_none() {
+    if step.successor.is_none() && !step.goes_on {
         tell_parent(step, closing, retry_state);
     }
 }

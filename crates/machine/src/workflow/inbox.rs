@@ -32,8 +32,8 @@ pub fn message(
         Some(Content::CancelExternal(cancel)) => {
             external::cancel(entity, runs.named, &envelope.from, cancel, env)
         }
-        Some(Content::BatchOperation(operation)) => batch::apply(entity, runs, operation, env),
-        Some(Content::ChildStarted(_) | Content::ExternalOutcome(_) | Content::ResetPoint(_)) | None => {
+        Some(Content::BatchOperation(operation)) => batch::apply(entity, runs, envelope, operation, env),
+        Some(Content::ChildStarted(_) | Content::ExternalOutcome(_) | Content::BatchTarget(_)) | None => {
             Err(Reject::invalid("an answer came as a message"))
         }
     }

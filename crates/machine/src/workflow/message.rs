@@ -5,7 +5,7 @@
 //! sender as [`Delivered`], and the commit of that takes the message out of the outbox: no commit spans two entities.
 
 use super::rows::ParentRow;
-use crate::batch::{BatchOperation, ResetPoint};
+use crate::batch::{BatchOperation, Target};
 use crate::key::RunKey;
 use crate::reject::Reject;
 use steadfast_api::v1::common::{Header, Payloads};
@@ -63,9 +63,9 @@ pub enum Content {
     /// Of a batch operation to one of its targets.
     #[prost(message, tag = "9")]
     BatchOperation(BatchOperation),
-    /// To a batch operation: the point of the reset is in another run.
+    /// To a batch operation: which run is meant.
     #[prost(message, tag = "10")]
-    ResetPoint(ResetPoint),
+    BatchTarget(Target),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

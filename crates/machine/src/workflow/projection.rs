@@ -431,6 +431,7 @@ pub fn derived(run: &Run) -> Run {
         new_run_id: String::new(),
         reset_run_id: String::new(),
         reset_request_id: String::new(),
+        made_by_request: String::new(),
         last_reset_time: 0,
         original_start_time: 0,
         stamps: 0,

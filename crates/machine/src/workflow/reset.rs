@@ -45,6 +45,10 @@ pub fn apply(
     {
         return Ok(Decision::reply(WorkflowReply::Reset { run_id }));
     }
+    // One that named no run finds what it made.
+    if current.core.made_by_request == reset.request_id {
+        return Ok(Decision::reply(WorkflowReply::Reset { run_id: current.id }));
+    }
     in_range(base, reset.finish_event_id)?;
     let operations = operations(reset)?;
     if current.start.request_id == reset.request_id {
@@ -52,7 +56,7 @@ pub fn apply(
     }
     let prefix = prefix(base, reset.finish_event_id, env)?;
     let id = env.ids.run_id(env.now, Some(current.id));
-    let mut step = rebuild(entity, base, id, &prefix, env);
+    let mut step = rebuild(entity, base, reset, id, &prefix, env);
     let Some(pending) = step.run.core.task.take().or_else(|| next_attempt(&mut step, &prefix, env)) else {
         return Err(Reject::invalid(format!(
             "Can only reset workflow to event ID in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]: {}",
@@ -70,7 +74,10 @@ pub fn apply(
         later.extend(end(&mut old, reset, env));
     } else if current.is_open() {
         let mut latest = Step::on(entity, current);
-        latest.run.core.reset_run_id = id.to_string();
+        if current.start.first_run_id == base.start.first_run_id {
+            latest.run.core.reset_run_id = id.to_string();
+            latest.goes_on = true;
+        }
         let written = end(&mut latest, reset, env);
         if last == current.id {
             later.extend(written);
@@ -145,7 +152,14 @@ fn prefix(base: &Run, finish_event_id: i64, env: &Env<'_>) -> Result<Vec<History
 }
 
 /// The new run as it was at the point.
-fn rebuild(entity: &EntityKey, base: &Run, id: Uuid, prefix: &[HistoryEvent], env: &Env<'_>) -> Step {
+fn rebuild(
+    entity: &EntityKey,
+    base: &Run,
+    reset: &Reset,
+    id: Uuid,
+    prefix: &[HistoryEvent],
+    env: &Env<'_>,
+) -> Step {
     let mut run = projection::fold(id, &base.start, prefix, env.limits);
     let last = run.core.next_event_id - 1;
     // The points of the shared events are as in the run that they came from, but this run can be reset to them, too.
@@ -179,6 +193,7 @@ fn rebuild(entity: &EntityKey, base: &Run, id: Uuid, prefix: &[HistoryEvent], en
     core.run_expiry = projection::run_expiry(now, base.start.run_timeout, core.execution_expiry);
     core.ancestry = ancestry(base, last);
     core.branch = id.as_bytes().to_vec();
+    core.made_by_request.clone_from(&reset.request_id);
     Step::on(entity, &run)
 }
 

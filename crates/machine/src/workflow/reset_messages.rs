@@ -1,6 +1,6 @@
 //! What a reset run sends once more: the starts of children, and signals and cancel requests to other workflows, whose
-//! answers were not there yet at the point. They carry the request ids that they had, so that a target that has seen
-//! them answers and does nothing.
+//! answers were not there yet at the point. Where the run that was reset still waits for the answer they carry the request
+//! ids that they had, so that a target that has seen them answers and does nothing; where it has the answer they are done again.
 
 use super::events::Attributes;
 use super::message::{CancelExternal, Content, SignalExternal, StartChild};

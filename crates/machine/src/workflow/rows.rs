@@ -116,6 +116,9 @@ pub struct CoreRow {
     /// The workflow task that nobody had started when the run was ended from outside, for who asks what it left behind.
     #[prost(message, optional, tag = "53")]
     pub left_task: Option<WorkflowTaskRow>,
+    /// Of a run that a reset made: the request that asked for it.
+    #[prost(string, tag = "54")]
+    pub made_by_request: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -29,6 +29,12 @@ pub fn apply(
         }
         return Ok(upkeep::finish(run, step, Ok(reply(run.id, false)), env));
     }
+    // The run that it joined has closed since.
+    if let Some(run) =
+        current.filter(|run| !run.is_open() && run.signal_ids.contains(&both.signal.request_id))
+    {
+        return Ok(Decision::reply(reply(run.id, false)));
+    }
     let (replaced, previous) = match start::settle(entity, current, &both.start, env)? {
         // The request is known: by the run that it started, which may have closed meanwhile. The reference starts another
         // run then; here whoever asks again because an answer was lost gets what the first call made.

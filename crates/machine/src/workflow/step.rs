@@ -45,6 +45,8 @@ pub struct Step {
     pub messages_done: Vec<i64>,
     pub queries: Vec<QueryTask>,
     pub calls: Vec<CallbackDue>,
+    /// The run is closed by the reset of an earlier run of its chain, which goes on from there: without this run's children.
+    pub goes_on: bool,
     /// The next run of the chain, made by this step.
     pub successor: Option<Box<Step>>,
 }
@@ -70,6 +72,7 @@ impl Step {
             messages_done: Vec::new(),
             queries: Vec::new(),
             calls: Vec::new(),
+            goes_on: false,
             successor: None,
         }
     }

@@ -352,7 +352,9 @@ pub fn rejections_first(step: &mut Step, completion: &mut Completion<'_>, env: &
             .any(|c| matches!(&c.attributes, Some(ProtocolMessageCommandAttributes(a)) if a.message_id == id))
     };
     for message in input.messages.iter().filter(|message| !named(&message.id)) {
-        if let Ok(Body::Rejection(rejection)) = body(message, env) {
+        if let Ok(Body::Rejection(rejection)) = body(message, env)
+            && may_reject(step, &message.protocol_instance_id, &rejection).is_ok()
+        {
             reject(step, &message.protocol_instance_id, rejection);
         }
     }

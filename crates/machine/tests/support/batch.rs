@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use steadfast_api::temporal::api::batch::v1::BatchOperationTermination;
 use steadfast_machine::batch::{
-    self, CursorRow, Input, Operation, Page, ResetPoint, Run, Runs, Start, TargetRow, What,
+    self, CursorRow, Input, Operation, Page, Run, Runs, Start, Target, TargetRow, What,
 };
 use steadfast_machine::env::Fetched;
 use steadfast_machine::workflow::message::{Body, Content, Delivered};
@@ -121,7 +121,7 @@ impl Batch {
                     "done" => Ok(None),
                     "gone" => Err(Reject::no_workflow(&whom, None)),
                     "fail" => Err(Reject::invalid("no")),
-                    _ => Ok(Some(Content::ResetPoint(ResetPoint {
+                    _ => Ok(Some(Content::BatchTarget(Target {
                         workflow_id: whom.clone(),
                         run_id: line.word()?,
                         event_id: line.word()?.parse().map_err(|_| "an event id")?,

@@ -7,6 +7,7 @@ use steadfast_machine::duration::{self, DAY, HOUR, MILLISECOND, MINUTE, SECOND};
 
 #[derive(Debug)]
 pub struct Line {
+    pub text: String,
     pub verb: String,
     words: std::collections::VecDeque<String>,
     fields: BTreeMap<String, String>,
@@ -25,7 +26,7 @@ impl Line {
                 None => bare.push_back(word),
             }
         }
-        Ok(Line { verb, words: bare, fields })
+        Ok(Line { text: text.to_owned(), verb, words: bare, fields })
     }
 
     /// Every word must have been understood.

@@ -73,10 +73,15 @@ pub fn what(line: &mut Line) -> Result<Option<What>, String> {
 fn batch(line: &mut Line) -> Result<Envelope, String> {
     let operation = Some(OperationRow { operation: Some(operation(line)?) });
     let event_id = line.number("event", 0)?;
-    let operation =
-        BatchOperation { operation, reason: "a batch".into(), request_id: "a batch".into(), event_id };
+    let operation = BatchOperation {
+        operation,
+        reason: "a batch".into(),
+        request_id: line.text("request", "a batch"),
+        event_id,
+    };
     let entity = EntityKey { namespace: Uuid::from_u128(1), kind: Kind::Batch, id: "job".into() };
-    let body = Body { content: Some(Content::BatchOperation(operation)), to_run: String::new() };
+    let to_run = if line.flag("unnamed") { String::new() } else { "named".into() };
+    let body = Body { content: Some(Content::BatchOperation(operation)), to_run };
     Ok(Envelope { from: entity.run(Uuid::from_u128(7)), sequence: 0, body })
 }
 
@@ -85,7 +90,8 @@ fn reset(line: &mut Line) -> Result<Reset, String> {
     let exclude = line.text("exclude", "");
     let excludes = |kind: &str| exclude.split(',').any(|excluded| excluded == kind);
     Ok(Reset {
-        request_id: line.text("request", "a reset"),
+        // The same words once more are another request only where they say so.
+        request_id: line.field("request").unwrap_or_else(|| line.text.clone()),
         reason: line.text("reason", "again"),
         identity: "operator".into(),
         finish_event_id,

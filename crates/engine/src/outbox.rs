@@ -34,7 +34,12 @@ impl Outbox {
         let mut lines = self.lines.lock().expect("nothing panics while it holds this");
         let line = (message.from.clone(), message.to.clone());
         let new = !lines.contains_key(&line);
-        lines.entry(line).or_default().push_back(message);
+        let line = lines.entry(line).or_default();
+        // What is taken up again may be older than what waits, or wait already.
+        let place = line.partition_point(|waiting| waiting.sequence < message.sequence);
+        if line.get(place).is_none_or(|waiting| waiting.sequence != message.sequence) {
+            line.insert(place, message);
+        }
         new
     }
 

@@ -135,6 +135,8 @@ impl Engine {
                 }
                 Ok(Some(reply))
             }
+            // Its run has too much to do just now: the task goes back.
+            Err(busy @ Failure::Reject(Reject::ResourceExhausted { .. })) => Err(busy),
             // Stale, or its run is gone: nobody wants it any more.
             Ok(_) | Err(Failure::Reject(_)) => {
                 self.inner.matching.void(task);

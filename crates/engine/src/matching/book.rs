@@ -47,8 +47,9 @@ pub struct Book {
     read_to: Option<TaskKey>,
     /// Somebody reads. There is one reader at a time, so that none takes an older view for the newest.
     reading: bool,
-    /// A task was left to be read since the reader began: its page may not have it.
-    left_unread: bool,
+    /// The first of the tasks that were left to be read since the reader began: its page may lack them, and is good only up to
+    /// there.
+    left: Option<TaskKey>,
     /// `read_to` went back since the reader began: its page is not what comes next.
     went_back: bool,
     /// Tasks that were finished since the reader began: its page may still have them.
@@ -267,14 +268,11 @@ impl Book {
     fn place(&mut self, task: Task) {
         if task.stored && !self.pollers.polled_within(HELD) {
             self.let_go();
-            self.unread = true;
-            self.left_unread = true;
-            return;
+            return self.leave_unread(task.key);
         }
         let behind = self.read_to.as_ref().is_some_and(|last| task.key > *last);
         if self.unread && (behind || self.read_to.is_none()) && task.stored {
-            self.left_unread = true;
-            return;
+            return self.leave_unread(task.key);
         }
         self.window.insert(task.key.clone(), task);
         self.serve();
@@ -284,6 +282,14 @@ impl Book {
             && let Some((key, _)) = self.window.last_key_value()
         {
             self.read_to = Some(key.clone());
+        }
+    }
+
+    /// Leaves a task to the reader.
+    fn leave_unread(&mut self, key: TaskKey) {
+        self.unread = true;
+        if self.left.as_ref().is_none_or(|left| key < *left) {
+            self.left = Some(key);
         }
     }
 
@@ -349,7 +355,7 @@ impl Book {
 
     /// Where the reader goes on.
     pub fn read_from(&mut self) -> Option<TaskKey> {
-        self.left_unread = false;
+        self.left = None;
         self.went_back = false;
         self.gone.clear();
         self.read_to.clone()
@@ -357,9 +363,10 @@ impl Book {
 
     /// Tasks that were read from storage, after `read_from`. Whether the reader has to go on.
     pub fn fill(&mut self, tasks: Vec<Task>, more: bool) -> bool {
-        self.unread = more || self.left_unread || self.went_back;
+        let left = self.left.take();
+        self.unread = more || left.is_some() || self.went_back;
         let tasks = if self.went_back { Vec::new() } else { tasks };
-        for task in tasks {
+        for task in tasks.into_iter().take_while(|task| left.as_ref().is_none_or(|left| task.key < *left)) {
             if self.read_to.as_ref().is_none_or(|last| task.key > *last) {
                 self.read_to = Some(task.key.clone());
             }

@@ -36,7 +36,8 @@ pub fn fairness_key(priority: Option<&Priority>) -> &str {
 pub fn weight(config: Option<&TaskQueueConfig>, priority: Option<&Priority>) -> f64 {
     let key = fairness_key(priority);
     let set = config.and_then(|config| config.fairness_weight_overrides.get(key).copied());
-    let own = priority.map(|priority| priority.fairness_weight).filter(|weight| *weight != 0.0);
+    let own =
+        priority.map(|priority| priority.fairness_weight).filter(|weight| *weight != 0.0 && !weight.is_nan());
     f64::from(set.or(own).unwrap_or(1.0).clamp(WEIGHTS.0, WEIGHTS.1))
 }
 

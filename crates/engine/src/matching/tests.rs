@@ -343,3 +343,22 @@ async fn what_is_restored_while_a_reader_reads_is_read() {
     book.fill(vec![task(3, 10), task(3, 40)], false);
     assert_eq!(take(&mut book), Some((3, 40)), "the poller that waited has the older one");
 }
+
+/// It has a higher priority than what was read meanwhile: its place is before the page.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_comes_while_a_reader_reads_is_not_passed_over() {
+    let mut book = polled();
+    book.restore(2);
+    let _ticket = book.wait(&poller("waits"));
+    assert!(book.wants_reader());
+    assert_eq!(book.read_from(), None);
+    book.offer(task(1, 40));
+    assert!(book.fill(vec![task(3, 20), task(3, 30)], false), "the reader goes on");
+    assert_eq!(book.read_from(), None, "before what the page may lack");
+    book.fill(vec![task(1, 40), task(3, 20), task(3, 30)], false);
+    assert_eq!(
+        (take(&mut book), take(&mut book)),
+        (Some((3, 20)), Some((3, 30))),
+        "the poller has the first"
+    );
+}

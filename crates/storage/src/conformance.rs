@@ -52,6 +52,7 @@ macro_rules! conformance_suite {
             ],
             visibility: [
                 a_list_sees_what_was_acknowledged,
+                a_page_of_large_rows_is_short,
                 lists_have_an_order_and_pages,
                 queries_agree_with_the_memory_store,
                 counts_by_status_follow_every_change,

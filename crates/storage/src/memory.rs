@@ -246,14 +246,11 @@ impl Store for MemoryStore {
         let start = after.map_or(Bound::Unbounded, |key| {
             Bound::Excluded((Reverse(key.close_time), Reverse(key.start_time), key.run))
         });
-        let matching = tables.listed(namespace, kind, start, filter).take(limit);
-        let rows: Vec<(RunKey, VisibilityRow)> =
-            matching.map(|(entity, run, listed)| (entity.run(run), listed.returned())).collect();
-        let next = match rows.last() {
-            Some((key, row)) if rows.len() == limit => Some(PageKey::of(row, key.run)),
-            _ => None,
-        };
-        Ok(VisibilityPage { rows, next })
+        let matching = tables.listed(namespace, kind, start, filter);
+        VisibilityPage::fill(
+            matching.map(|(entity, run, listed)| Ok((entity.run(run), listed.returned()))),
+            limit,
+        )
     }
 
     async fn count(&self, namespace: Uuid, kind: Kind, filter: &Filter) -> Result<u64, StoreError> {

@@ -40,12 +40,41 @@ pub struct NamespaceRecord {
     pub encoded: Bytes,
 }
 
+/// Bytes of memos and search attributes after which a page of a list ends, although more rows were asked for: a thousand
+/// memos may be two gigabytes.
+pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// A page of a list, in the reference's order: open runs first, then by close time, start time (newest first), run id.
 #[derive(Clone, Debug, Default)]
 pub struct VisibilityPage {
     pub rows: Vec<(RunKey, VisibilityRow)>,
     /// The place of the last row, where more may follow.
     pub next: Option<PageKey>,
+}
+
+impl VisibilityPage {
+    /// The first rows of these, until there are `limit` or they are too large together.
+    ///
+    /// # Errors
+    /// The first of the rows that is one.
+    pub fn fill<E>(
+        rows: impl IntoIterator<Item = Result<(RunKey, VisibilityRow), E>>,
+        limit: usize,
+    ) -> Result<VisibilityPage, E> {
+        let mut page = VisibilityPage::default();
+        let mut bytes = 0;
+        for row in rows {
+            let (key, row) = row?;
+            bytes += row.memo.len() + row.search_attributes.len();
+            let place = PageKey::of(&row, key.run);
+            page.rows.push((key, row));
+            if page.rows.len() >= limit || bytes >= PAGE_BYTES {
+                page.next = Some(place);
+                break;
+            }
+        }
+        Ok(page)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -110,7 +110,8 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<RunKey>, StoreError>;
 
-    /// A page of the runs that match, in the reference's order.
+    /// A page of the runs that match, in the reference's order. It may hold fewer than `limit` although more follow, if the
+    /// rows are large ([`crate::rows::PAGE_BYTES`]).
     async fn list(
         &self,
         namespace: Uuid,

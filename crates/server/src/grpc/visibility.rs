@@ -100,12 +100,13 @@ pub(super) async fn rows(
 
 /// Batch operations stand among the workflows, as they are some in the reference, for those who ask for their division.
 fn merged(mut page: VisibilityPage, other: VisibilityPage, size: usize) -> VisibilityPage {
+    let order = |place: &PageKey| (Reverse(place.close_time), Reverse(place.start_time), place.run);
     let more = page.next.is_some() || other.next.is_some();
+    // Up to where both are known.
+    let end = page.next.iter().chain(&other.next).map(order).min();
     page.rows.extend(other.rows);
-    page.rows.sort_by_key(|(key, row)| {
-        let place = PageKey::of(row, key.run);
-        (Reverse(place.close_time), Reverse(place.start_time), place.run)
-    });
+    page.rows.retain(|(key, row)| end.is_none_or(|end| order(&PageKey::of(row, key.run)) <= end));
+    page.rows.sort_by_key(|(key, row)| order(&PageKey::of(row, key.run)));
     let more = more || page.rows.len() > size;
     page.rows.truncate(size);
     page.next = page.rows.last().filter(|_| more).map(|(key, row)| PageKey::of(row, key.run));

@@ -97,9 +97,8 @@ pub fn list(
     let Some(number) = number_of(connection, namespace)? else { return Ok(VisibilityPage::default()) };
     let condition = Condition::new(number, kind, filter);
     let close = close_order();
-    let mut rows = Vec::new();
     match after {
-        None => page(connection, namespace, condition, Order::All, limit, &mut rows)?,
+        None => page(connection, namespace, condition, Order::All, limit),
         Some(key) => {
             // First what has the same close time, as all open runs do, then what closed before: two ranges of an index.
             let same = format!("{close}=? AND start_time<=? AND (start_time<? OR run_id>?)");
@@ -110,18 +109,17 @@ pub fn list(
                 start,
                 Value::Blob(key.run.as_bytes().to_vec()),
             ];
-            page(connection, namespace, condition.and(&same, place), Order::SameClose, limit, &mut rows)?;
-            if rows.len() < limit {
+            let mut found =
+                page(connection, namespace, condition.and(&same, place), Order::SameClose, limit)?;
+            if found.next.is_none() {
                 let before = condition.and(&format!("{close}<?"), [Value::Int(key.close_time.0)]);
-                page(connection, namespace, before, Order::All, limit - rows.len(), &mut rows)?;
+                let rest = page(connection, namespace, before, Order::All, limit - found.rows.len())?;
+                found.rows.extend(rest.rows);
+                found.next = rest.next;
             }
+            Ok(found)
         }
     }
-    let next = match rows.last() {
-        Some((key, row)) if rows.len() == limit => Some(PageKey::of(row, key.run)),
-        _ => None,
-    };
-    Ok(VisibilityPage { rows, next })
 }
 
 /// How a page is sorted. SQLite does not see that a close time which is given need not be sorted by, and would sort all
@@ -154,15 +152,15 @@ fn page(
     condition: Condition,
     order: Order,
     limit: usize,
-    rows: &mut Vec<(RunKey, VisibilityRow)>,
-) -> Read<()> {
+) -> Read<VisibilityPage> {
     let sql = page_sql(&condition, order);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found = statement.query(condition.parameters(Some(limit)))?;
-    while let Some(row) = found.next()? {
-        rows.push(listed(namespace, row)?);
-    }
-    Ok(())
+    let rows = std::iter::from_fn(|| match found.next() {
+        Ok(row) => row.map(|row| listed(namespace, row)),
+        Err(error) => Some(Err(error.into())),
+    });
+    VisibilityPage::fill(rows, limit)
 }
 
 /// The entry in the columns [`COLUMNS`], if its checksum is right.

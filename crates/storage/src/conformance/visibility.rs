@@ -4,7 +4,7 @@ use super::world::*;
 use crate::commit::VisibilityRow;
 use crate::faulty::SeededFaults;
 use crate::memory::MemoryStore;
-use crate::rows::PageKey;
+use crate::rows::{PAGE_BYTES, PageKey};
 use crate::store::Store;
 use steadfast_machine::{EntityKey, Kind, RunKey, Time};
 use steadfast_query::Value;
@@ -187,6 +187,31 @@ fn row_of(number: u64, draw: &mut impl FnMut(u64) -> u64) -> VisibilityRow {
         row.indexed.push(("TemporalNamespaceDivision".into(), vec![text("scheduler")]));
     }
     row
+}
+
+/// Each memo as large as one may be: a page ends before they are too much for memory, and the next goes on behind it.
+pub async fn a_page_of_large_rows_is_short<F: Fixture>(world: World<F>) {
+    let keys: Vec<RunKey> = (0..5).map(|number| run("large", number)).collect();
+    for (number, key) in keys.iter().enumerate() {
+        let memo = vec![b'm'; PAGE_BYTES / 2];
+        let close = (number % 2 == 0).then_some(100 + number as i64);
+        let row = VisibilityRow { memo: memo.into(), ..listed(OPEN, number as i64, close) };
+        world.write_run(put_listed(key, row)).await;
+    }
+    let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = world.store.list(NAMESPACE, Kind::Workflow, &filter(""), after, 1_000).await.unwrap();
+        assert!(page.rows.len() <= 4, "{}", page.rows.len());
+        found.extend(page.rows.into_iter().map(|(key, _)| key));
+        pages += 1;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    found.sort();
+    assert_eq!(found, keys);
+    assert!(pages >= 2);
 }
 
 pub async fn queries_agree_with_the_memory_store<F: Fixture>(world: World<F>) {

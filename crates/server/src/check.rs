@@ -160,8 +160,10 @@ pub fn queue_name(name: &str, limits: &Limits, whole: bool) -> Result<(), Reject
     Ok(())
 }
 
-pub fn deployment(options: Option<&WorkerDeploymentOptions>) -> Result<(), Reject> {
+pub fn deployment(options: Option<&WorkerDeploymentOptions>, limits: &Limits) -> Result<(), Reject> {
     let Some(options) = options else { return Ok(()) };
+    at_most(&options.deployment_name, limits.id_bytes, "Deployment name length exceeds limit.")?;
+    at_most(&options.build_id, limits.id_bytes, "Build ID length exceeds limit.")?;
     let versioned = options.worker_versioning_mode == WorkerVersioningMode::Versioned as i32;
     if versioned && (options.deployment_name.is_empty() || options.build_id.is_empty()) {
         return Err(Reject::invalid(
@@ -169,6 +171,15 @@ pub fn deployment(options: Option<&WorkerDeploymentOptions>) -> Result<(), Rejec
         ));
     }
     Ok(())
+}
+
+/// What a worker calls itself, beside its identity: it is remembered.
+pub fn worker_key(key: &str, limits: &Limits) -> Result<(), Reject> {
+    at_most(key, limits.id_bytes, "Worker instance key length exceeds limit.")
+}
+
+pub fn checksum(checksum: &str, limits: &Limits) -> Result<(), Reject> {
+    at_most(checksum, limits.id_bytes, "Binary checksum length exceeds limit.")
 }
 
 /// The build id of a worker that tells it in the older way.
@@ -187,7 +198,7 @@ pub fn priority(priority: Option<&Priority>, limits: &Limits) -> Result<(), Reje
         return Err(Reject::invalid("priority key can't be negative"));
     }
     at_most(&priority.fairness_key, limits.fairness_key_bytes, "fairness key length exceeds limit")?;
-    if priority.fairness_weight < 0.0 {
+    if priority.fairness_weight < 0.0 || priority.fairness_weight.is_nan() {
         return Err(Reject::invalid("must be greater than zero"));
     }
     Ok(())

@@ -84,6 +84,8 @@ requests! {
     poll: PollWorkflowTaskQueueRequest { task_queue: Some(queue(QUEUE)), identity: "worker".into() }
     poll_activity: PollActivityTaskQueueRequest { task_queue: Some(queue(QUEUE)), identity: "worker".into() }
     describe_queue: DescribeTaskQueueRequest { task_queue: Some(queue(QUEUE)) }
+    shut_worker: ShutdownWorkerRequest { identity: "worker".into() }
+    update_namespace: UpdateNamespaceRequest {}
     complete: RespondWorkflowTaskCompletedRequest { identity: "worker".into() }
     fail: RespondWorkflowTaskFailedRequest { identity: "worker".into() }
     complete_activity: RespondActivityTaskCompletedRequest { identity: "worker".into() }

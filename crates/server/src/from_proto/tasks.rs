@@ -27,7 +27,8 @@ pub fn complete_workflow_task(
     context: &Context<'_>,
 ) -> Result<Addressed, Reject> {
     check::identity(&request.identity, context.limits)?;
-    check::deployment(request.deployment_options.as_ref())?;
+    check::deployment(request.deployment_options.as_ref(), context.limits)?;
+    check::checksum(&request.binary_checksum, context.limits)?;
     if request.intermediate_page {
         return Err(Reject::FailedPrecondition("Workflow task completion pagination is not enabled.".into()));
     }

@@ -26,7 +26,8 @@ pub async fn poll_activity_task_queue(
     let until = call.poll_until()?;
     let queue = check::polled_queue(request.task_queue.as_ref(), &frontend.limits)?;
     check::identity(&request.identity, &frontend.limits)?;
-    check::deployment(request.deployment_options.as_ref())?;
+    check::worker_key(&request.worker_instance_key, &frontend.limits)?;
+    check::deployment(request.deployment_options.as_ref(), &frontend.limits)?;
     check::worker_version(request.worker_version_capabilities.as_ref())?;
     let Some(until) = until else { return Ok(PollActivityTaskQueueResponse::default()) };
     let _waiting = frontend.long_call(namespace.id, &call)?;

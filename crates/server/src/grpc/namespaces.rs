@@ -278,11 +278,6 @@ pub async fn update_namespace(
     let bad_builds = BadBuilds { given: new_config.bad_binaries, removed: request.delete_bad_binary };
     let now = frontend.engine.now();
     let info_update = request.update_info;
-    if let Some(update) = &info_update
-        && update.state == State::Deleted as i32
-    {
-        return Err(Reject::invalid("Invalid namespace state update.").into());
-    }
     let changed = change(frontend, namespace.id, move |namespace| {
         if let Some(update) = &info_update {
             if !update.description.is_empty() {
@@ -291,11 +286,13 @@ pub async fn update_namespace(
             if !update.owner_email.is_empty() {
                 namespace.owner = update.owner_email.clone();
             }
-            if update.state == State::Registered as i32 && namespace.state != State::Registered as i32 {
-                return Err(Reject::invalid("Invalid namespace state update.").into());
-            }
-            if update.state != State::Unspecified as i32 {
-                namespace.state = update.state;
+            let (old, new) = (namespace.state, update.state);
+            if new != State::Unspecified as i32 && new != old {
+                // To delete one there is a call of its own.
+                if (old, new) != (State::Registered as i32, State::Deprecated as i32) {
+                    return Err(Reject::invalid("Invalid namespace state update.").into());
+                }
+                namespace.state = new;
             }
             // Keys are added and changed, never dropped.
             namespace.data.extend(update.data.clone());
@@ -326,6 +323,9 @@ pub async fn deprecate_namespace(
 ) -> Result<DeprecateNamespaceResponse, Refusal> {
     let namespace = find(frontend, &request.namespace, "")?;
     change(frontend, namespace.id, |namespace| {
+        if namespace.state == State::Deleted as i32 {
+            return Err(Reject::invalid("Invalid namespace state update.").into());
+        }
         namespace.state = State::Deprecated as i32;
         Ok(())
     })

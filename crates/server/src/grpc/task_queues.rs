@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::frontend::Frontend;
 use crate::status::Refusal;
 use crate::{check, to_proto};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use steadfast_api::v1::enums::{
     BuildIdTaskReachability, DescribeTaskQueueMode, TaskQueueKind, TaskQueueType,
@@ -24,6 +24,9 @@ const WEIGHTS_PER_REQUEST: usize = 1000;
 const REASON_BYTES: usize = 1000;
 /// Build ids that one request may ask the reachability of.
 const BUILD_IDS_PER_REQUEST: usize = 5;
+/// Build ids, and different types, that one request may ask anything of.
+const MOST_BUILD_IDS: usize = 1000;
+const MOST_TYPES: usize = 16;
 
 /// The queue of this type; workflows' where the type is not known.
 pub fn key(namespace: &NamespaceState, name: &str, kind: i32) -> QueueKey {
@@ -112,6 +115,11 @@ async fn describe_all_types(
             (*unversioned || build_ids.iter().any(String::is_empty), &build_ids[..])
         }
     };
+    if build_ids.len() > MOST_BUILD_IDS {
+        return Err(
+            Reject::invalid(format!("Too many build ids queried at once, limit: {MOST_BUILD_IDS}")).into()
+        );
+    }
     if request.report_task_reachability && build_ids.len() + usize::from(unversioned) > BUILD_IDS_PER_REQUEST
     {
         return Err(Reject::invalid(format!(
@@ -120,7 +128,11 @@ async fn describe_all_types(
         .into());
     }
     let both = [TaskQueueType::Workflow as i32, TaskQueueType::Activity as i32];
-    let types = if request.task_queue_types.is_empty() { &both[..] } else { &request.task_queue_types };
+    let asked = &request.task_queue_types[..];
+    let types: BTreeSet<i32> = if asked.is_empty() { &both } else { asked }.iter().copied().collect();
+    if types.len() > MOST_TYPES {
+        return Err(Reject::invalid(format!("Too many task queue types, limit: {MOST_TYPES}")).into());
+    }
     let reachability = |reachable: BuildIdTaskReachability| match request.report_task_reachability {
         true => reachable as i32,
         false => BuildIdTaskReachability::Unspecified as i32,
@@ -136,7 +148,7 @@ async fn describe_all_types(
     }
     if unversioned {
         let mut types_info = HashMap::new();
-        for kind in types {
+        for kind in &types {
             if !matches!(TaskQueueType::try_from(*kind), Ok(known) if known != TaskQueueType::Unspecified) {
                 types_info.insert(*kind, TaskQueueTypeInfo::default());
                 continue;

@@ -22,6 +22,9 @@ pub async fn shutdown_worker(
     request: ShutdownWorkerRequest,
 ) -> Result<ShutdownWorkerResponse, Refusal> {
     let namespace = frontend.namespace(&request.namespace)?;
+    check::worker_key(&request.worker_instance_key, &frontend.limits)?;
+    check::queue_name(&request.task_queue, &frontend.limits, false)?;
+    check::queue_name(&request.sticky_task_queue, &frontend.limits, false)?;
     if !request.worker_instance_key.is_empty() {
         let kinds = [TaskQueueType::Workflow, TaskQueueType::Activity, TaskQueueType::Nexus].map(i32::from);
         let asked = &request.task_queue_types;
@@ -33,6 +36,7 @@ pub async fn shutdown_worker(
         frontend.engine.dismiss_worker(namespace.id, &request.worker_instance_key, &queues);
     }
     if let Some(heartbeat) = request.worker_heartbeat {
+        check::worker_key(&heartbeat.worker_instance_key, &frontend.limits)?;
         frontend.engine.workers().record(namespace.id, heartbeat);
     }
     if !request.sticky_task_queue.is_empty() {
@@ -53,7 +57,7 @@ pub async fn record_worker_heartbeat(
 ) -> Result<RecordWorkerHeartbeatResponse, Refusal> {
     let namespace = frontend.namespace(&request.namespace)?;
     for heartbeat in request.worker_heartbeat {
-        check::identity(&heartbeat.worker_instance_key, &frontend.limits)?;
+        check::worker_key(&heartbeat.worker_instance_key, &frontend.limits)?;
         frontend.engine.workers().record(namespace.id, heartbeat);
     }
     Ok(RecordWorkerHeartbeatResponse {})

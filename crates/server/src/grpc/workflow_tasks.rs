@@ -24,8 +24,10 @@ pub async fn poll_workflow_task_queue(
     let namespace = frontend.namespace(&request.namespace)?;
     let until = call.poll_until()?;
     check::identity(&request.identity, &frontend.limits)?;
-    check::deployment(request.deployment_options.as_ref())?;
+    check::worker_key(&request.worker_instance_key, &frontend.limits)?;
+    check::deployment(request.deployment_options.as_ref(), &frontend.limits)?;
     check::worker_version(request.worker_version_capabilities.as_ref())?;
+    check::checksum(&request.binary_checksum, &frontend.limits)?;
     let queue = check::polled_queue(request.task_queue.as_ref(), &frontend.limits)?;
     let sticky = queue.kind == TaskQueueKind::Sticky as i32;
     let versioned =

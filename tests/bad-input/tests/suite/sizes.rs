@@ -3,6 +3,10 @@
 use bad_input_test::requests::*;
 use bad_input_test::{Table, World};
 use steadfast_api::v1::common::{Callback, Link, Memo, Priority, SearchAttributes};
+use steadfast_api::v1::deployment::WorkerDeploymentOptions;
+use steadfast_api::v1::enums::DescribeTaskQueueMode;
+use steadfast_api::v1::taskqueue::TaskQueueVersionSelection;
+use steadfast_api::v1::workflowservice::UpdateNamespaceRequest;
 
 /// One more than the most bytes of an id.
 const LONG: usize = 1001;
@@ -75,6 +79,46 @@ pub async fn cases(_: &World, table: &mut Table) {
         poll(|r| r.task_queue = Some(queue(&long()))),
         "taskQueue length",
     );
+    table.invalid("a long key of a worker", poll(|r| r.worker_instance_key = long()), "Worker instance key");
+    table.invalid(
+        "a long key that polls",
+        poll_activity(|r| r.worker_instance_key = long()),
+        "Worker instance",
+    );
+    table.invalid("a long key that goes", shut_worker(|r| r.worker_instance_key = long()), "Worker instance");
+    table.invalid("a long checksum", poll(|r| r.binary_checksum = long()), "Binary checksum length");
+    table.invalid(
+        "a long deployment",
+        poll(|r| r.deployment_options = deployment(&long(), "1")),
+        "Deployment",
+    );
+    table.invalid("a long build", poll(|r| r.deployment_options = deployment("d", &long())), "Build ID");
+    table.invalid(
+        "a long build that completes",
+        complete(|r| r.deployment_options = deployment("d", &long())),
+        "",
+    );
+    table.invalid(
+        "a queue of 1,001 builds",
+        describe_queue(|r| {
+            r.set_api_mode(DescribeTaskQueueMode::Enhanced);
+            r.versions = builds(1001);
+        }),
+        "Too many build ids",
+    );
+    table.invalid(
+        "a queue of 20,000 types",
+        describe_queue(|r| {
+            r.set_api_mode(DescribeTaskQueueMode::Enhanced);
+            r.versions = builds(1000);
+            r.task_queue_types = (0..20_000).collect();
+        }),
+        "Too many task queue types",
+    );
+    table.invalid("a weight that is none", start(|r| r.priority = weight(f32::NAN)), "greater than zero");
+    table.invalid("a weight below zero", start_activity(|r| r.priority = weight(-1.0)), "greater than zero");
+    table.invalid("a state that is none", update_namespace(|r| state(r, 7)), "namespace state update");
+    table.invalid("a state that deletes", update_namespace(|r| state(r, 3)), "namespace state update");
     table.invalid("a long request id that cancels", cancel(|r| r.request_id = long()), "RequestId length");
     table.invalid("a long reset's request id", reset(|r| r.request_id = long()), "RequestId length");
     table.invalid("a long reason to cancel", cancel(|r| r.reason = "x".repeat(BLOB + 1)), "");
@@ -154,6 +198,25 @@ fn header(bytes: usize) -> Option<steadfast_api::v1::common::Header> {
 
 fn fairness(key: &str) -> Option<Priority> {
     Some(Priority { fairness_key: key.into(), ..Default::default() })
+}
+
+fn weight(weight: f32) -> Option<Priority> {
+    Some(Priority { fairness_key: "a".into(), fairness_weight: weight, ..Default::default() })
+}
+
+fn deployment(name: &str, build_id: &str) -> Option<WorkerDeploymentOptions> {
+    let (deployment_name, build_id) = (name.to_owned(), build_id.to_owned());
+    Some(WorkerDeploymentOptions { deployment_name, build_id, ..Default::default() })
+}
+
+#[allow(deprecated)]
+fn builds(count: usize) -> Option<TaskQueueVersionSelection> {
+    let build_ids = (0..count).map(|number| number.to_string()).collect();
+    Some(TaskQueueVersionSelection { build_ids, ..Default::default() })
+}
+
+fn state(request: &mut UpdateNamespaceRequest, state: i32) {
+    request.update_info.get_or_insert_default().state = state;
 }
 
 fn attributes(keys: usize, bytes: usize) -> Option<SearchAttributes> {

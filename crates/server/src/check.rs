@@ -15,6 +15,7 @@ use steadfast_api::v1::deployment::WorkerDeploymentOptions;
 use steadfast_api::v1::enums::{EventType, TaskQueueKind, WorkerVersioningMode};
 use steadfast_api::v1::sdk::UserMetadata;
 use steadfast_api::v1::taskqueue::TaskQueue;
+use steadfast_api::v1::worker::WorkerHeartbeat;
 use steadfast_machine::duration;
 use steadfast_machine::limits::{NUL, has_nul};
 use steadfast_machine::workflow::activity::INTERNAL_QUEUE;
@@ -176,6 +177,13 @@ pub fn deployment(options: Option<&WorkerDeploymentOptions>, limits: &Limits) ->
 /// What a worker calls itself, beside its identity: it is remembered.
 pub fn worker_key(key: &str, limits: &Limits) -> Result<(), Reject> {
     at_most(key, limits.id_bytes, "Worker instance key length exceeds limit.")
+}
+
+pub fn heartbeats<'a>(
+    heartbeats: impl IntoIterator<Item = &'a WorkerHeartbeat>,
+    limits: &Limits,
+) -> Result<(), Reject> {
+    heartbeats.into_iter().try_for_each(|heartbeat| worker_key(&heartbeat.worker_instance_key, limits))
 }
 
 pub fn checksum(checksum: &str, limits: &Limits) -> Result<(), Reject> {

@@ -173,7 +173,7 @@ fn end(row: &ChildRow, closed: &ChildClosed) -> Attributes {
 }
 
 /// A run closed: its children get what their parent close policy says, its parent hears of the end of a chain. A run
-/// that was reset hands both on.
+/// that was reset hands both on; one of whose chain an earlier run was reset hands on the parent alone.
 pub fn on_close(step: &mut Step, closing: &Closing, retry_state: RetryState) {
     let children: Vec<Arc<ChildRow>> = step.run.children.values().cloned().collect();
     if !step.run.core.reset_run_id.is_empty() && !step.goes_on {

@@ -45,13 +45,10 @@ pub fn apply(
     {
         return Ok(Decision::reply(WorkflowReply::Reset { run_id }));
     }
-    // One that named no run finds what it made.
-    if current.core.made_by_request == reset.request_id {
-        return Ok(Decision::reply(WorkflowReply::Reset { run_id: current.id }));
-    }
     in_range(base, reset.finish_event_id)?;
     let operations = operations(reset)?;
-    if current.start.request_id == reset.request_id {
+    // One that comes again and named no run finds what it made.
+    if [&current.core.made_by_request, &current.start.request_id].contains(&&reset.request_id) {
         return Ok(Decision::reply(WorkflowReply::Reset { run_id: current.id }));
     }
     let prefix = prefix(base, reset.finish_event_id, env)?;

@@ -22,10 +22,10 @@ pub async fn poll_nexus_task_queue(
     check::identity(&request.identity, &frontend.limits)?;
     check::worker_key(&request.worker_instance_key, &frontend.limits)?;
     check::deployment(request.deployment_options.as_ref(), &frontend.limits)?;
+    check::heartbeats(&request.worker_heartbeat, &frontend.limits)?;
     let Some(until) = until else { return Ok(PollNexusTaskQueueResponse::default()) };
     let _waiting = frontend.long_call(namespace.id, &call)?;
     for heartbeat in request.worker_heartbeat {
-        check::worker_key(&heartbeat.worker_instance_key, &frontend.limits)?;
         frontend.engine.workers().record(namespace.id, heartbeat);
     }
     let info = poller(

@@ -25,6 +25,7 @@ pub async fn shutdown_worker(
     check::worker_key(&request.worker_instance_key, &frontend.limits)?;
     check::queue_name(&request.task_queue, &frontend.limits, false)?;
     check::queue_name(&request.sticky_task_queue, &frontend.limits, false)?;
+    check::heartbeats(&request.worker_heartbeat, &frontend.limits)?;
     if !request.worker_instance_key.is_empty() {
         let kinds = [TaskQueueType::Workflow, TaskQueueType::Activity, TaskQueueType::Nexus].map(i32::from);
         let asked = &request.task_queue_types;
@@ -36,7 +37,6 @@ pub async fn shutdown_worker(
         frontend.engine.dismiss_worker(namespace.id, &request.worker_instance_key, &queues);
     }
     if let Some(heartbeat) = request.worker_heartbeat {
-        check::worker_key(&heartbeat.worker_instance_key, &frontend.limits)?;
         frontend.engine.workers().record(namespace.id, heartbeat);
     }
     if !request.sticky_task_queue.is_empty() {
@@ -56,8 +56,8 @@ pub async fn record_worker_heartbeat(
     request: RecordWorkerHeartbeatRequest,
 ) -> Result<RecordWorkerHeartbeatResponse, Refusal> {
     let namespace = frontend.namespace(&request.namespace)?;
+    check::heartbeats(&request.worker_heartbeat, &frontend.limits)?;
     for heartbeat in request.worker_heartbeat {
-        check::worker_key(&heartbeat.worker_instance_key, &frontend.limits)?;
         frontend.engine.workers().record(namespace.id, heartbeat);
     }
     Ok(RecordWorkerHeartbeatResponse {})

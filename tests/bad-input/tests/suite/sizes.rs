@@ -6,7 +6,7 @@ use steadfast_api::v1::common::{Callback, Link, Memo, Priority, SearchAttributes
 use steadfast_api::v1::deployment::WorkerDeploymentOptions;
 use steadfast_api::v1::enums::DescribeTaskQueueMode;
 use steadfast_api::v1::taskqueue::TaskQueueVersionSelection;
-use steadfast_api::v1::workflowservice::UpdateNamespaceRequest;
+use steadfast_api::v1::workflowservice::{DescribeTaskQueueRequest, UpdateNamespaceRequest};
 
 /// One more than the most bytes of an id.
 const LONG: usize = 1001;
@@ -15,7 +15,7 @@ const BLOB: usize = 2 << 20;
 const MESSAGE: usize = 4 << 20;
 const EXHAUSTED: &[&str] = &["ResourceExhausted"];
 
-pub async fn cases(_: &World, table: &mut Table) {
+pub async fn cases(world: &World, table: &mut Table) {
     let long = || "x".repeat(LONG);
 
     table.class(1);
@@ -93,28 +93,14 @@ pub async fn cases(_: &World, table: &mut Table) {
         "Deployment",
     );
     table.invalid("a long build", poll(|r| r.deployment_options = deployment("d", &long())), "Build ID");
-    table.invalid(
-        "a long build that completes",
-        complete(|r| r.deployment_options = deployment("d", &long())),
-        "",
-    );
-    table.invalid(
-        "a queue of 1,001 builds",
-        describe_queue(|r| {
-            r.set_api_mode(DescribeTaskQueueMode::Enhanced);
-            r.versions = builds(1001);
-        }),
-        "Too many build ids",
-    );
-    table.invalid(
-        "a queue of 20,000 types",
-        describe_queue(|r| {
-            r.set_api_mode(DescribeTaskQueueMode::Enhanced);
-            r.versions = builds(1000);
-            r.task_queue_types = (0..20_000).collect();
-        }),
-        "Too many task queue types",
-    );
+    let task_token = world.workflow_task(&fresh("long-build")).await.task_token;
+    let completion = complete(|r| {
+        r.task_token = task_token;
+        r.deployment_options = deployment("d", &long());
+    });
+    table.invalid("a long build that completes", completion, "Build ID length");
+    table.invalid("a queue of 1,001 builds", versions_of_queue(1001, 2), "Too many build ids");
+    table.invalid("a queue of 20,000 types", versions_of_queue(1000, 20_000), "Too many task queue types");
     table.invalid("a weight that is none", start(|r| r.priority = weight(f32::NAN)), "greater than zero");
     table.invalid("a weight below zero", start_activity(|r| r.priority = weight(-1.0)), "greater than zero");
     table.invalid("a state that is none", update_namespace(|r| state(r, 7)), "namespace state update");
@@ -209,10 +195,13 @@ fn deployment(name: &str, build_id: &str) -> Option<WorkerDeploymentOptions> {
     Some(WorkerDeploymentOptions { deployment_name, build_id, ..Default::default() })
 }
 
-#[allow(deprecated)]
-fn builds(count: usize) -> Option<TaskQueueVersionSelection> {
-    let build_ids = (0..count).map(|number| number.to_string()).collect();
-    Some(TaskQueueVersionSelection { build_ids, ..Default::default() })
+fn versions_of_queue(builds: usize, types: i32) -> DescribeTaskQueueRequest {
+    let build_ids = (0..builds).map(|number| number.to_string()).collect();
+    describe_queue(|request| {
+        request.set_api_mode(DescribeTaskQueueMode::Enhanced);
+        request.versions = Some(TaskQueueVersionSelection { build_ids, ..Default::default() });
+        request.task_queue_types = (0..types).collect();
+    })
 }
 
 fn state(request: &mut UpdateNamespaceRequest, state: i32) {

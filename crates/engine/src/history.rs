@@ -104,12 +104,7 @@ pub fn parts(branches: &[(Uuid, i64)]) -> Vec<BranchPart> {
 
 impl Engine {
     /// The history that goes with a started workflow task.
-    pub async fn task_history(
-        &self,
-        namespace: Uuid,
-        task: &StartedWorkflowTask,
-    ) -> Result<TaskHistory, Failure> {
-        let _ = namespace;
+    pub async fn task_history(&self, task: &StartedWorkflowTask) -> Result<TaskHistory, Failure> {
         if let Some(history) = &task.history {
             return Ok(TaskHistory { encoded: history.clone(), next: None });
         }
@@ -209,26 +204,22 @@ impl Engine {
         close_only: bool,
         deadline: std::time::Instant,
     ) -> Result<Progress, Failure> {
-        let run_key = key.run(run);
-        let mut changes = self.inner.watches.run(&run_key);
+        let mut changes = self.inner.watches.run(&key.run(run));
         let mut shutdown = self.shutdown();
-        let progress = loop {
+        loop {
             changes.mark_unchanged();
             let progress = self.progress(key.clone(), Some(run)).await?;
             if !progress.open || (!close_only && progress.next_event_id > beyond_event) {
-                break progress;
+                return Ok(progress);
             }
             tokio::select! {
                 biased;
                 // The deadline first: a run that never rests must not keep its readers.
-                () = tokio::time::sleep_until(Instant::from_std(deadline)) => break progress,
-                _ = shutdown.wait_for(|down| *down) => break progress,
+                () = tokio::time::sleep_until(Instant::from_std(deadline)) => return Ok(progress),
+                _ = shutdown.wait_for(|down| *down) => return Ok(progress),
                 () = changes.changed() => {}
             }
-        };
-        drop(changes);
-        self.inner.watches.run_left(&run_key);
-        Ok(progress)
+        }
     }
 
     /// The workflow's run as it is stored, with what is volatile.
@@ -278,8 +269,7 @@ impl Engine {
         deadline: std::time::Instant,
     ) -> Result<Arc<standalone_activity::Run>, Failure> {
         let id = self.describe_activity(key.clone(), run).await?.id;
-        let run_key = key.run(id);
-        let mut changes = self.inner.watches.run(&run_key);
+        let mut changes = self.inner.watches.run(&key.run(id));
         let mut shutdown = self.shutdown();
         loop {
             changes.mark_unchanged();

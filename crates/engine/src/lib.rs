@@ -131,8 +131,8 @@ impl Engine {
             store,
         });
         let engine = Engine { inner };
+        outbox::restore(&engine).await?;
         engine.spawn(alarms::run(engine.clone()));
-        engine.spawn(outbox::restore(engine.clone()));
         engine.spawn(retention::run(engine.clone()));
         Ok(engine)
     }

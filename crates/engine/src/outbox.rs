@@ -12,7 +12,7 @@ use steadfast_machine::planted::{Planted, is_planted};
 use steadfast_machine::workflow::message::{Body, Content, Delivered, Envelope};
 use steadfast_machine::workflow::reply::WorkflowReply;
 use steadfast_machine::{AnyInput, EntityKey, Message, Reject, Reply, RunKey};
-use steadfast_storage::{Commit, Outcome};
+use steadfast_storage::{Commit, Outcome, StoreError};
 use uuid::Uuid;
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -26,24 +26,40 @@ const PAGE: usize = 1_000;
 #[derive(Default)]
 pub struct Outbox {
     /// One line for each sender and target; a line that exists has somebody who works on it.
-    lines: Mutex<HashMap<(RunKey, EntityKey), VecDeque<Message>>>,
+    lines: Mutex<HashMap<Line, VecDeque<Waiting>>>,
+}
+
+type Line = (RunKey, EntityKey);
+
+struct Waiting {
+    message: Message,
+    /// Whether its commit was written is not known.
+    doubtful: bool,
+}
+
+fn line_of(message: &Message) -> Line {
+    (message.from.clone(), message.to.clone())
 }
 
 impl Outbox {
-    fn add(&self, message: Message) -> bool {
+    /// True when the line is new: whoever put the message in has to work on it.
+    fn add(&self, added: Waiting) -> bool {
         let mut lines = self.lines.lock().expect("nothing panics while it holds this");
-        let line = (message.from.clone(), message.to.clone());
+        let line = line_of(&added.message);
         let new = !lines.contains_key(&line);
         let line = lines.entry(line).or_default();
-        // What is taken up again may be older than what waits, or wait already.
-        let place = line.partition_point(|waiting| waiting.sequence < message.sequence);
-        if line.get(place).is_none_or(|waiting| waiting.sequence != message.sequence) {
-            line.insert(place, message);
+        // A doubtful one whose commit was not written leaves its number to the next.
+        let sequence = added.message.sequence;
+        let place = line.partition_point(|waiting| waiting.message.sequence < sequence);
+        match line.get_mut(place).filter(|waiting| waiting.message.sequence == sequence) {
+            Some(waiting) if waiting.doubtful => *waiting = added,
+            Some(_) => {}
+            None => line.insert(place, added),
         }
         new
     }
 
-    fn next(&self, line: &(RunKey, EntityKey)) -> Option<Message> {
+    fn next(&self, line: &Line) -> Option<Waiting> {
         let mut lines = self.lines.lock().expect("nothing panics while it holds this");
         let next = lines.get_mut(line).and_then(VecDeque::pop_front);
         if next.is_none() {
@@ -53,43 +69,73 @@ impl Outbox {
     }
 }
 
-/// Takes up what an earlier process left.
-pub async fn restore(engine: Engine) {
+/// Takes up what an earlier process left: all of it before anything else happens, so that nothing new gets ahead of it.
+pub async fn restore(engine: &Engine) -> Result<(), StoreError> {
     if is_planted(Planted::OutboxNotRestored) {
-        return;
+        return Ok(());
     }
-    let mut after = None;
+    let mut left = Vec::new();
     loop {
-        match engine.inner.store.messages(after.as_ref(), PAGE).await {
-            Ok(messages) => {
-                let Some(last) = messages.last() else { return };
-                after = Some((last.from.clone(), last.sequence));
-                for message in messages {
-                    engine.post(message);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the outbox cannot be read");
-                tokio::time::sleep(FIRST_BACKOFF).await;
-            }
+        let after = left.last().map(|last: &Message| (last.from.clone(), last.sequence));
+        let page = engine.inner.store.messages(after.as_ref(), PAGE).await?;
+        if page.is_empty() {
+            break;
         }
+        left.extend(page);
     }
+    for message in left {
+        engine.post(message);
+    }
+    Ok(())
 }
 
 impl Engine {
     /// Sends a message that is stored.
     pub(crate) fn post(&self, message: Message) {
-        if is_planted(Planted::MessageDropped) {
-            return;
+        if !is_planted(Planted::MessageDropped) {
+            self.line_up(Waiting { message, doubtful: false });
         }
-        let line = (message.from.clone(), message.to.clone());
-        if self.inner.outbox.add(message) {
+    }
+
+    /// Sends a message if it turns out to be stored.
+    pub(crate) fn post_doubtful(&self, message: Message) {
+        if !is_planted(Planted::MessageForgotten) {
+            self.line_up(Waiting { message, doubtful: true });
+        }
+    }
+
+    fn line_up(&self, waiting: Waiting) {
+        let line = line_of(&waiting.message);
+        if self.inner.outbox.add(waiting) {
             let engine = self.clone();
             self.spawn(async move {
-                while let Some(message) = engine.inner.outbox.next(&line) {
-                    engine.deliver(message).await;
+                while let Some(Waiting { message, doubtful }) = engine.inner.outbox.next(&line) {
+                    let message = match doubtful {
+                        true => engine.stored(&message).await,
+                        false => Some(message),
+                    };
+                    if let Some(message) = message {
+                        engine.deliver(message).await;
+                    }
                 }
             });
+        }
+    }
+
+    /// The message as it is stored, if it is.
+    async fn stored(&self, message: &Message) -> Option<Message> {
+        let before = (message.from.clone(), message.sequence - 1);
+        loop {
+            match self.inner.store.messages(Some(&before), 1).await {
+                Ok(read) => {
+                    let same = |read: &Message| line_of(read) == line_of(message);
+                    return read.into_iter().find(|read| same(read) && read.sequence == message.sequence);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the outbox cannot be read");
+                    tokio::time::sleep(FIRST_BACKOFF).await;
+                }
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use crate::Engine;
 use crate::failure::Failure;
 use crate::history::TaskHistory;
 use crate::matching::{Handed, Hint, Polled, PollerInfo, Taken};
-use crate::run::start_input;
+use crate::run::{Delivery, start_input};
 use std::sync::Arc;
 use std::time::Instant;
 use steadfast_api::v1::history::HistoryEvent;
@@ -71,10 +71,12 @@ impl Engine {
                     None
                 }
                 Handed::Started(delivery) => delivery.accept(),
-                Handed::Task(_) => Box::pin(self.start_taken(&info, polled.taken)).await?,
+                Handed::Task(_) => {
+                    Box::pin(self.start_taken(&info, polled.taken)).await?.and_then(Delivery::accept)
+                }
             };
             if let Some(WorkflowReply::WorkflowTask(task)) = reply.map(|reply| *reply) {
-                let history = self.task_history(queue.namespace, &task).await?;
+                let history = self.task_history(&task).await?;
                 return Ok(Some(WorkflowTaskPoll::Task { task: Box::new(task), history, hint }));
             }
         }
@@ -91,13 +93,15 @@ impl Engine {
         let info = self.arrived(info);
         while let Some(polled) = self.next(&queue, &info, deadline).await {
             let hint = polled.hint;
-            let reply = match polled.handed {
+            let delivery = match polled.handed {
                 Handed::Query(_) => None,
-                Handed::Started(delivery) => delivery.accept(),
+                Handed::Started(delivery) => Some(delivery),
                 Handed::Task(_) => Box::pin(self.start_taken(&info, polled.taken)).await?,
             };
-            if let Some(WorkflowReply::Activity(mut activity)) = reply.map(|reply| *reply) {
-                let scheduled = self.scheduled_event(queue.namespace, &mut activity).await?;
+            let Some(mut delivery) = delivery else { continue };
+            let Some(activity) = delivery.activity() else { continue };
+            let scheduled = self.scheduled_event(activity).await?;
+            if let Some(WorkflowReply::Activity(activity)) = delivery.accept().map(|reply| *reply) {
                 return Ok(Some(ActivityTaskPoll { activity: Box::new(activity), scheduled, hint }));
             }
         }
@@ -122,18 +126,19 @@ impl Engine {
         &self,
         info: &PollerInfo,
         taken: Option<Taken>,
-    ) -> Result<Option<Box<WorkflowReply>>, Failure> {
+    ) -> Result<Option<Delivery>, Failure> {
         let Some(taken) = taken else { return Ok(None) };
         let Some(task) = taken.task() else { return Ok(None) };
         let input = start_input(task, info, self.request_id());
         match self.apply(task.run.entity.clone(), input).await {
             Ok(Reply::Workflow(reply)) => {
+                let delivery = Delivery::of(self, &task.run.entity, reply);
                 if is_planted(Planted::DispatchTwice) {
                     drop(taken);
                 } else {
                     taken.settle();
                 }
-                Ok(Some(reply))
+                Ok(Some(delivery))
             }
             // Its run has too much to do just now: the task goes back.
             Err(busy @ Failure::Reject(Reject::ResourceExhausted { .. })) => Err(busy),
@@ -181,10 +186,8 @@ impl Engine {
     /// The event in which an activity was scheduled.
     pub async fn scheduled_event(
         &self,
-        namespace: uuid::Uuid,
         activity: &mut StartedActivity,
     ) -> Result<Box<HistoryEvent>, Failure> {
-        let _ = namespace;
         if let Some(event) = activity.scheduled_event.take() {
             return Ok(event);
         }

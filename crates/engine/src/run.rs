@@ -24,7 +24,7 @@ use steadfast_machine::standalone_activity;
 use steadfast_machine::workflow::input::{Input, StartActivity, StartWorkflowTask, What};
 use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
 use steadfast_machine::{
-    AnyInput, AnyRun, AnyRuns, EntityKey, Env, Kind, QueueKey, QueueType, Reject, Reply, RunKey, Task,
+    AnyInput, AnyRun, AnyRuns, EntityKey, Env, Kind, QueueKey, QueueType, Reject, Reply, Task,
 };
 use steadfast_storage::Outcome;
 use tokio::sync::oneshot;
@@ -124,7 +124,9 @@ impl Mailboxes {
         let mut guard = self.stripe(key);
         let stripe = &mut *guard;
         let mailbox = stripe.boxes.entry(key.clone()).or_default();
-        if mailbox.waiting.len() >= WAITING {
+        // What the engine tells of something that was let in before is let in too: one for each at most.
+        let told = matches!(letter, Letter::Input { reply: None, .. });
+        if mailbox.waiting.len() >= WAITING && !told {
             return Err(letter);
         }
         mailbox.waiting.push_back(letter);
@@ -225,8 +227,13 @@ impl Engine {
     /// A refusal, after which nothing has changed, or that the outcome is not known.
     pub async fn apply(&self, key: EntityKey, input: impl Into<AnyInput>) -> Result<Reply, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.push(key, Letter::Input { input: Box::new(input.into()), reply: Some(reply) });
-        answer.await.unwrap_or_else(|_| Err(Failure::stopping()))
+        self.push(key.clone(), Letter::Input { input: Box::new(input.into()), reply: Some(reply) });
+        let mut waiting = Waiting { engine: self, key, answer };
+        let answer = (&mut waiting.answer).await;
+        answer.unwrap_or_else(|_| match *self.inner.shutdown.borrow() {
+            true => Err(Failure::stopping()),
+            false => Err(Failure::lost()),
+        })
     }
 
     /// Applies an input whose outcome nobody waits for.
@@ -270,9 +277,11 @@ impl Engine {
     }
 
     async fn drive(&self, key: EntityKey, mut entity: Entity) {
-        while let Some(letters) = self.inner.mailboxes.next(&key, &mut entity) {
+        let driving = Driving { mailboxes: &self.inner.mailboxes, key: &key };
+        while let Some(letters) = self.inner.mailboxes.next(driving.key, &mut entity) {
             self.turn(&key, &mut entity, letters).await;
         }
+        std::mem::forget(driving);
     }
 
     /// One turn: everything in `letters` happens, in one commit (or a few, if they are large).
@@ -452,8 +461,8 @@ impl Engine {
         for id in turn.transaction.runs.keys() {
             self.inner.alarms.put(&key.run(*id), Some(self.now()), true);
         }
-        if !turn.transaction.messages.is_empty() {
-            self.spawn(crate::outbox::restore(self.clone()));
+        for message in &turn.transaction.messages {
+            self.post_doubtful(message.clone());
         }
     }
 
@@ -483,10 +492,9 @@ impl Engine {
         for (reply, answer) in replies {
             let answer = answer.map(|reply| with_history(entity, reply));
             if let Some(reply) = reply
-                && let Err(Ok(Reply::Workflow(unheard))) = reply.send(answer)
-                && let WorkflowReply::Activity(activity) = *unheard
+                && let Err(unheard) = reply.send(answer)
             {
-                drop(Delivery::activity(self, key, activity));
+                self.unheard(key, unheard);
             }
         }
         for (_, reserved, reply) in pairs {
@@ -520,6 +528,38 @@ impl Engine {
             look(entity);
         }
         entity.shed();
+    }
+}
+
+/// Somebody who waits for an answer. What a worker was given in one that comes when it has gone is taken back.
+struct Waiting<'a> {
+    engine: &'a Engine,
+    key: EntityKey,
+    answer: oneshot::Receiver<Answered>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.answer.close();
+        if let Ok(unheard) = self.answer.try_recv() {
+            self.engine.unheard(&self.key, unheard);
+        }
+    }
+}
+
+/// A turn that lasts. Should one panic, its entity is dropped from memory, and those who wait are told: the next letter
+/// finds what is stored.
+struct Driving<'a> {
+    mailboxes: &'a Mailboxes,
+    key: &'a EntityKey,
+}
+
+impl Drop for Driving<'_> {
+    fn drop(&mut self) {
+        let mailbox = self.mailboxes.stripe(self.key).boxes.remove(self.key);
+        for letter in mailbox.into_iter().flat_map(|mailbox| mailbox.waiting) {
+            letter.fail(Failure::lost());
+        }
     }
 }
 
@@ -693,30 +733,61 @@ fn add_event(entity: &Entity, activity: &mut StartedActivity) {
     }
 }
 
+impl Engine {
+    /// An answer that nobody was there to hear: the activities that it starts go back to their queues at once, instead
+    /// of after their timeouts.
+    fn unheard(&self, key: &EntityKey, answer: Answered) {
+        let Ok(Reply::Workflow(reply)) = answer else { return };
+        let activities = match *reply {
+            WorkflowReply::Activity(activity) => vec![activity],
+            WorkflowReply::WorkflowTaskCompleted { activities, .. } => activities,
+            _ => return,
+        };
+        for activity in activities {
+            self.give_back(key, &activity);
+        }
+    }
+
+    fn give_back(&self, entity: &EntityKey, started: &StartedActivity) {
+        let request_id = started.activity.request_id.clone();
+        if entity.kind == Kind::Activity {
+            let what = standalone_activity::What::Undelivered { request_id };
+            return self.tell(entity.clone(), standalone_activity::Input::run(started.run_id, what));
+        }
+        let what = What::ActivityUndelivered {
+            scheduled_event_id: started.activity.scheduled_event_id,
+            attempt: started.attempt,
+            request_id,
+        };
+        self.tell(entity.clone(), Input::run(started.run_id, what));
+    }
+}
+
 /// A started task on its way to the poller that it was started for. One that does not arrive is taken back.
 pub struct Delivery {
     engine: Engine,
-    run: RunKey,
+    entity: EntityKey,
     reply: Option<Box<WorkflowReply>>,
 }
 
 impl Delivery {
     fn new(engine: &Engine, key: &EntityKey, entity: &Entity, reply: Box<WorkflowReply>) -> Delivery {
-        let run = match &*reply {
-            WorkflowReply::WorkflowTask(task) => task.run_id,
-            WorkflowReply::Activity(activity) => activity.run_id,
-            _ => Uuid::nil(),
-        };
-        let reply = match with_history(entity, Reply::Workflow(reply)) {
-            Reply::Workflow(reply) => Some(reply),
-            _ => None,
-        };
-        Delivery { engine: engine.clone(), run: key.run(run), reply }
+        match with_history(entity, Reply::Workflow(reply)) {
+            Reply::Workflow(reply) => Delivery::of(engine, key, reply),
+            _ => Delivery { engine: engine.clone(), entity: key.clone(), reply: None },
+        }
     }
 
-    fn activity(engine: &Engine, key: &EntityKey, activity: StartedActivity) -> Delivery {
-        let run = key.run(activity.run_id);
-        Delivery { engine: engine.clone(), run, reply: Some(Box::new(WorkflowReply::Activity(activity))) }
+    pub fn of(engine: &Engine, entity: &EntityKey, reply: Box<WorkflowReply>) -> Delivery {
+        Delivery { engine: engine.clone(), entity: entity.clone(), reply: Some(reply) }
+    }
+
+    /// What is in it, if it is an activity: it has not arrived before its event was read.
+    pub fn activity(&mut self) -> Option<&mut StartedActivity> {
+        match self.reply.as_deref_mut() {
+            Some(WorkflowReply::Activity(activity)) => Some(activity),
+            _ => None,
+        }
     }
 
     /// It has arrived.
@@ -733,18 +804,8 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         // A workflow task has its started event already: its timeout brings it back.
-        let Some(WorkflowReply::Activity(started)) = self.reply.take().map(|reply| *reply) else { return };
-        let request_id = started.activity.request_id.clone();
-        let (entity, run) = (self.run.entity.clone(), self.run.run);
-        if entity.kind == Kind::Activity {
-            let what = standalone_activity::What::Undelivered { request_id };
-            return self.engine.tell(entity, standalone_activity::Input::run(run, what));
+        if let Some(WorkflowReply::Activity(started)) = self.reply.take().as_deref() {
+            self.engine.give_back(&self.entity, started);
         }
-        let what = What::ActivityUndelivered {
-            scheduled_event_id: started.activity.scheduled_event_id,
-            attempt: started.attempt,
-            request_id,
-        };
-        self.engine.tell(entity, Input::run(run, what));
     }
 }

@@ -7,9 +7,11 @@ use steadfast_machine::RunKey;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+type Bells = Mutex<HashMap<RunKey, Arc<Bell>>>;
+
 #[derive(Default)]
 pub struct Watches {
-    runs: Mutex<HashMap<RunKey, Arc<Bell>>>,
+    runs: Arc<Bells>,
     lists: Mutex<HashMap<Uuid, watch::Sender<u64>>>,
 }
 
@@ -21,10 +23,22 @@ struct Bell {
     notify: Notify,
 }
 
-/// One who waits for a run to change.
+/// One who waits for a run to change. The last one who leaves takes the bell away.
 pub struct RunWatch {
+    key: RunKey,
+    bells: Arc<Bells>,
     bell: Arc<Bell>,
     seen: u64,
+}
+
+impl Drop for RunWatch {
+    fn drop(&mut self) {
+        let mut bells = self.bells.lock().expect("nothing panics while it holds this");
+        // One count is the map's, one is this one's.
+        if Arc::strong_count(&self.bell) <= 2 {
+            bells.remove(&self.key);
+        }
+    }
 }
 
 impl RunWatch {
@@ -53,26 +67,15 @@ impl Watches {
     pub fn run(&self, key: &RunKey) -> RunWatch {
         let mut runs = self.runs.lock().expect("nothing panics while it holds this");
         let bell = runs.entry(key.clone()).or_default().clone();
-        RunWatch { seen: bell.rung.load(Ordering::Acquire), bell }
+        let seen = bell.rung.load(Ordering::Acquire);
+        RunWatch { key: key.clone(), bells: self.runs.clone(), bell, seen }
     }
 
     pub fn run_changed(&self, key: &RunKey) {
-        let mut runs = self.runs.lock().expect("nothing panics while it holds this");
+        let runs = self.runs.lock().expect("nothing panics while it holds this");
         let Some(bell) = runs.get(key) else { return };
-        if Arc::strong_count(bell) == 1 {
-            runs.remove(key);
-        } else {
-            bell.rung.fetch_add(1, Ordering::AcqRel);
-            bell.notify.notify_waiters();
-        }
-    }
-
-    /// Forgets a run that nobody watches any more.
-    pub fn run_left(&self, key: &RunKey) {
-        let mut runs = self.runs.lock().expect("nothing panics while it holds this");
-        if runs.get(key).is_some_and(|bell| Arc::strong_count(bell) == 1) {
-            runs.remove(key);
-        }
+        bell.rung.fetch_add(1, Ordering::AcqRel);
+        bell.notify.notify_waiters();
     }
 
     pub fn lists(&self, namespace: Uuid) -> watch::Receiver<u64> {

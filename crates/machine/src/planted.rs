@@ -40,6 +40,8 @@ pub enum Planted {
     MessageDropped,
     /// A process that takes over does not send the messages that are left.
     OutboxNotRestored,
+    /// After a commit of which nobody knows whether it was written, nobody looks for its messages.
+    MessageForgotten,
     /// A start that is repeated is a new one.
     RequestIdForgotten,
     /// A workflow in whose place another is started goes on.
@@ -68,7 +70,7 @@ pub enum Planted {
 
 impl Planted {
     /// The simulator has to find each of them.
-    pub const ALL: [Planted; 29] = [
+    pub const ALL: [Planted; 30] = [
         Planted::AcknowledgeBeforeCommit,
         Planted::RefuseBeforeCommit,
         Planted::AlarmNotArmed,
@@ -86,6 +88,7 @@ impl Planted {
         Planted::TaskForgotten,
         Planted::MessageDropped,
         Planted::OutboxNotRestored,
+        Planted::MessageForgotten,
         Planted::RequestIdForgotten,
         Planted::ReplacedRunKept,
         Planted::UpdateAcceptedTwice,

@@ -25,7 +25,8 @@ const TRY: Duration = Duration::from_secs(5);
 /// The workflow that the probes signal.
 const PROBE: &str = "full-probe";
 
-/// Fills the disk so many times. In every other round the server is killed while the disk is full.
+/// Fills the disk so many times. While it is full the server is killed in one round of three, and stopped in order in
+/// another: it must not need room to come back.
 ///
 /// # Errors
 /// There is no FUSE, or the server does not come back; broken promises are in the report.
@@ -78,12 +79,18 @@ pub async fn rounds(fills: usize, seed: u64) -> Result<Report> {
             wrong.push(format!("round {round}: nothing was refused, the disk was never full"));
         }
         server.must_run().context("on a full disk")?;
-        if round % 2 == 1 {
-            server.kill()?;
-            mounted.disk().set_capacity(None);
-            server = setup.start().await.context("after kill -9 on a full disk")?;
-        } else {
-            mounted.disk().set_capacity(None);
+        match round % 3 {
+            1 => {
+                server.kill()?;
+                mounted.disk().set_capacity(None);
+                server = setup.start().await.context("after kill -9 on a full disk")?;
+            }
+            2 => {
+                server.stop()?;
+                mounted.disk().set_capacity(None);
+                server = setup.start().await.context("after a stop in order on a full disk")?;
+            }
+            _ => mounted.disk().set_capacity(None),
         }
         let emptied = Instant::now();
         let mark = format!("{round}-resumed");

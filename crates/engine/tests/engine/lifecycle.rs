@@ -1,22 +1,14 @@
 //! A workflow goes through the engine on the in-memory store: started, polled, completed, with an activity and a timer.
 
-use crate::support::setup;
-use std::time::{Duration, Instant};
-use steadfast_api::v1::command::{Command, command::Attributes};
+use crate::support::{activity, command, setup};
+use steadfast_api::v1::command::command::Attributes;
 use steadfast_api::v1::command::{
     CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
-    ScheduleActivityTaskCommandAttributes, StartTimerCommandAttributes,
+    StartTimerCommandAttributes,
 };
-use steadfast_api::v1::common::ActivityType;
 use steadfast_api::v1::enums::{CommandType, EventType};
 use steadfast_api::v1::history::History;
-use steadfast_api::v1::taskqueue::TaskQueue;
-use steadfast_machine::QueueType;
 use steadfast_machine::workflow::input::*;
-
-fn command(kind: CommandType, attributes: Attributes) -> Command {
-    Command { command_type: kind as i32, attributes: Some(attributes), ..Command::default() }
-}
 
 fn types(history: &History) -> Vec<EventType> {
     history.events.iter().map(|event| event.event_type()).collect()
@@ -31,29 +23,15 @@ async fn an_activity_and_a_timer_lead_to_the_end() {
     use EventType::*;
     assert_eq!(types(&history), [WorkflowExecutionStarted, WorkflowTaskScheduled, WorkflowTaskStarted]);
 
-    let activity = ScheduleActivityTaskCommandAttributes {
-        activity_id: "a".into(),
-        activity_type: Some(ActivityType { name: "Withdraw".into() }),
-        task_queue: Some(TaskQueue { name: "q".into(), ..TaskQueue::default() }),
-        start_to_close_timeout: Some(prost_types::Duration { seconds: 10, nanos: 0 }),
-        ..ScheduleActivityTaskCommandAttributes::default()
-    };
     let timer = StartTimerCommandAttributes {
         timer_id: "t".into(),
         start_to_fire_timeout: Some(prost_types::Duration { seconds: 0, nanos: 50_000_000 }),
     };
-    let commands = vec![
-        command(
-            CommandType::ScheduleActivityTask,
-            Attributes::ScheduleActivityTaskCommandAttributes(activity),
-        ),
-        command(CommandType::StartTimer, Attributes::StartTimerCommandAttributes(timer)),
-    ];
+    let timer = command(CommandType::StartTimer, Attributes::StartTimerCommandAttributes(timer));
+    let commands = vec![activity("a"), timer];
     setup.complete(&task, commands).await;
 
-    let deadline = Instant::now() + Duration::from_secs(5);
-    let polled = setup.engine.poll_activity_task(setup.queue(QueueType::Activity), deadline).await;
-    let activity = polled.expect("no failure").expect("an activity task");
+    let activity = setup.poll_activity().await.expect("an activity task");
     let end = EndActivity {
         activity: ActivityRef::Token { scheduled_event_id: 5, attempt: 1 },
         identity: "worker".into(),

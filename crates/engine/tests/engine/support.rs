@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use steadfast_api::v1::command::Command;
-use steadfast_api::v1::common::Priority;
+use steadfast_api::v1::command::{Command, ScheduleActivityTaskCommandAttributes, command::Attributes};
+use steadfast_api::v1::common::{ActivityType, Priority};
+use steadfast_api::v1::enums::CommandType;
 use steadfast_api::v1::history::History;
-use steadfast_engine::{Config, Engine, NamespaceState, Poll, PollerInfo, SystemClock, WorkflowTaskPoll};
+use steadfast_api::v1::taskqueue::TaskQueue;
+use steadfast_engine::{
+    ActivityTaskPoll, Clock, Config, Engine, NamespaceState, Poll, PollerInfo, SystemClock, WorkflowTaskPoll,
+};
 use steadfast_machine::workflow::input::*;
 use steadfast_machine::workflow::reply::{StartedWorkflowTask, WorkflowReply};
 use steadfast_machine::{EntityKey, QueueKey, QueueType, Reply};
@@ -24,7 +28,11 @@ pub async fn setup() -> Setup {
 
 /// The same on a store of the test's own, which may have been used before.
 pub async fn setup_on(store: Arc<dyn Store>) -> Setup {
-    let engine = Engine::start(store, Arc::new(SystemClock), Config::default()).await;
+    setup_at(store, Arc::new(SystemClock)).await
+}
+
+pub async fn setup_at(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Setup {
+    let engine = Engine::start(store, clock, Config::default()).await;
     let engine = engine.expect("the store opens");
     let namespace = Uuid::from_u128(7);
     if engine.namespaces().by_id(namespace).is_none() {
@@ -93,4 +101,25 @@ impl Setup {
         let key = EntityKey::workflow(self.namespace, &task.workflow_id);
         self.engine.apply(key, input).await.expect("the completion is accepted");
     }
+
+    pub async fn poll_activity(&self) -> Option<ActivityTaskPoll> {
+        let deadline = (tokio::time::Instant::now() + Duration::from_secs(5)).into_std();
+        let polled = self.engine.poll_activity_task(self.queue(QueueType::Activity), deadline).await;
+        polled.expect("no failure")
+    }
+}
+
+pub fn command(kind: CommandType, attributes: Attributes) -> Command {
+    Command { command_type: kind as i32, attributes: Some(attributes), ..Command::default() }
+}
+
+pub fn activity(id: &str) -> Command {
+    let activity = ScheduleActivityTaskCommandAttributes {
+        activity_id: id.into(),
+        activity_type: Some(ActivityType { name: "Withdraw".into() }),
+        task_queue: Some(TaskQueue { name: "q".into(), ..TaskQueue::default() }),
+        start_to_close_timeout: Some(prost_types::Duration { seconds: 10, nanos: 0 }),
+        ..ScheduleActivityTaskCommandAttributes::default()
+    };
+    command(CommandType::ScheduleActivityTask, Attributes::ScheduleActivityTaskCommandAttributes(activity))
 }

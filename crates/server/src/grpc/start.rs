@@ -26,7 +26,7 @@ pub async fn start_workflow_execution(
     let eager = started.eager_task.take();
     let mut response = to_proto::started(&started);
     if let Some(task) = eager {
-        let history = frontend.engine.task_history(namespace.id, &task).await?;
+        let history = frontend.engine.task_history(&task).await?;
         response.eager_workflow_task =
             Some(to_proto::workflow_task(&frontend.tokens, namespace.id, *task, history, Hint::default()));
     }

@@ -116,13 +116,13 @@ pub async fn respond_workflow_task_completed(
     let workflow_task = match new_task {
         None => None,
         Some(task) => {
-            let history = frontend.engine.task_history(namespace.id, &task).await?;
+            let history = frontend.engine.task_history(&task).await?;
             Some(to_proto::workflow_task(&frontend.tokens, namespace.id, task, history, Hint::default()))
         }
     };
     let mut activity_tasks = Vec::with_capacity(started.len());
     for mut activity in started {
-        let scheduled = frontend.engine.scheduled_event(namespace.id, &mut activity).await?;
+        let scheduled = frontend.engine.scheduled_event(&mut activity).await?;
         let of = (namespace.id, namespace.name.as_str());
         activity_tasks.push(to_proto::activity_task(
             &frontend.tokens,

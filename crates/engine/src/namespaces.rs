@@ -53,6 +53,10 @@ impl NamespaceState {
             version: 0,
         }
     }
+
+    pub fn is_deleted(&self) -> bool {
+        self.state == steadfast_api::v1::enums::NamespaceState::Deleted as i32
+    }
 }
 
 impl Schema for NamespaceState {
@@ -136,7 +140,7 @@ struct NamespaceRow {
 
 pub struct Namespaces {
     store: Arc<dyn Store>,
-    known: RwLock<Known>,
+    known: Arc<RwLock<Known>>,
 }
 
 #[derive(Default)]
@@ -197,7 +201,7 @@ impl Namespaces {
         for record in store.namespaces().await? {
             known.hold(decode(record)?);
         }
-        Ok(Namespaces { store, known: RwLock::new(known) })
+        Ok(Namespaces { store, known: Arc::new(RwLock::new(known)) })
     }
 
     /// By name, or by id.
@@ -233,27 +237,57 @@ impl Namespaces {
     }
 
     async fn put(&self, state: NamespaceState) -> Result<(), Failure> {
-        match self.store.put_namespace(encode(&state)).await {
-            Ok(()) => {
-                self.known.write().expect("nothing panics while it holds this").hold(state);
-                Ok(())
-            }
-            Err(StoreError::Conflict(_)) if state.version == 1 => {
+        let is_new = state.version == 1;
+        let written = self.to_the_end(async move |store, known| {
+            store.put_namespace(encode(&state)).await?;
+            known.write().expect("nothing panics while it holds this").hold(state);
+            Ok(())
+        });
+        match written.await {
+            Err(StoreError::Conflict(_)) if is_new => {
                 Err(Reject::AlreadyExists("Namespace already exists.".into()).into())
             }
             Err(StoreError::Conflict(text)) => Err(Failure::Unavailable(text)),
-            Err(error) => Err(error.into()),
+            written => Ok(written?),
         }
     }
 
     /// Removes the record; the runs were removed before.
     pub async fn delete(&self, id: Uuid) -> Result<(), Failure> {
-        self.store.delete_namespace(id).await?;
-        let mut known = self.known.write().expect("nothing panics while it holds this");
-        if let Some(old) = known.by_id.remove(&id) {
-            known.ids.remove(&old.name);
-        }
-        Ok(())
+        let deleted = self.to_the_end(async move |store, known| {
+            store.delete_namespace(id).await?;
+            let mut known = known.write().expect("nothing panics while it holds this");
+            if let Some(old) = known.by_id.remove(&id) {
+                known.ids.remove(&old.name);
+            }
+            Ok(())
+        });
+        Ok(deleted.await?)
+    }
+
+    /// Changes store and memory alike, also when whoever asked goes away in between. After a failure it is not known
+    /// what is stored: what the store has newer than memory is taken over.
+    async fn to_the_end<C, F>(&self, change: C) -> Result<(), StoreError>
+    where
+        C: FnOnce(Arc<dyn Store>, Arc<RwLock<Known>>) -> F + Send + 'static,
+        F: Future<Output = Result<(), StoreError>> + Send,
+    {
+        let (store, known) = (self.store.clone(), self.known.clone());
+        let changed = tokio::spawn(async move {
+            let changed = change(store.clone(), known.clone()).await;
+            if changed.is_err()
+                && let Ok(stored) = store.namespaces().await
+            {
+                let mut known = known.write().expect("nothing panics while it holds this");
+                for state in stored.into_iter().filter_map(|record| decode(record).ok()) {
+                    if known.by_id.get(&state.id).is_none_or(|held| held.version < state.version) {
+                        known.hold(state);
+                    }
+                }
+            }
+            changed
+        });
+        changed.await.unwrap_or_else(|lost| Err(StoreError::Unavailable(lost.to_string())))
     }
 }
 

@@ -378,7 +378,10 @@ impl Engine {
         input: &AnyInput,
     ) -> Result<(Result<Reply, Reject>, Vec<Task>), Failure> {
         let namespace = self.inner.namespaces.by_id(key.namespace);
-        let namespace = namespace.ok_or_else(|| Reject::NamespaceNotFound(key.namespace.to_string()))?;
+        // In one that is deleted nothing begins or goes on any more: else what begins last would stay.
+        let namespace = namespace
+            .filter(|namespace| input.is_delete() || !namespace.is_deleted())
+            .ok_or_else(|| Reject::NamespaceNotFound(key.namespace.to_string()))?;
         let runs = AnyRuns {
             current: transaction.current(entity),
             named: match input.run() {

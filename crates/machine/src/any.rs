@@ -75,6 +75,14 @@ impl AnyInput {
         }
     }
 
+    pub fn is_delete(&self) -> bool {
+        match self {
+            AnyInput::Workflow(input) => matches!(input.what, workflow::input::What::Delete),
+            AnyInput::Activity(input) => matches!(input.what, standalone_activity::What::Delete),
+            AnyInput::Batch(input) => matches!(input.what, batch::What::Delete),
+        }
+    }
+
     /// A message arrives that another run, or the same, sent. Only workflows get any.
     pub fn message(run: Option<Uuid>, envelope: Envelope) -> AnyInput {
         let what = workflow::input::What::Message(envelope);

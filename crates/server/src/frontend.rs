@@ -41,6 +41,8 @@ pub struct Frontend {
     pub stopping: CancellationToken,
     /// Held by who starts a batch operation: how many of them run in a namespace is limited.
     pub batch_starts: tokio::sync::Mutex<()>,
+    /// Held by who adds or removes search attributes: one that is removed is not added anew before its values are gone.
+    pub attribute_changes: tokio::sync::Mutex<()>,
     long_calls: Mutex<HashMap<(Uuid, &'static str), usize>>,
 }
 
@@ -63,6 +65,7 @@ impl Frontend {
             limits,
             stopping,
             batch_starts: tokio::sync::Mutex::default(),
+            attribute_changes: tokio::sync::Mutex::default(),
             long_calls: Mutex::default(),
         }
     }

@@ -7,4 +7,4 @@ pub mod encoding;
 mod prepared;
 pub mod sqlite;
 
-pub use sqlite::{Checked, OpenError, SqliteOptions, SqliteStore, check};
+pub use sqlite::{Checked, OpenError, SqliteOptions, SqliteStore, accept, backup, check};

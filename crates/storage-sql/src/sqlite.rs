@@ -4,6 +4,7 @@
 //! ([`checkpoint`]). The async methods only hand over and wait.
 
 mod apply;
+mod backup;
 mod cache;
 mod check;
 mod checkpoint;
@@ -16,6 +17,7 @@ mod readers;
 mod wal;
 mod writer;
 
+pub use backup::{accept, backup};
 pub use check::{Checked, check};
 pub use file::OpenError;
 
@@ -56,9 +58,6 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// The file does not grow beyond this; commits that want more end as NotWritten. None: until the disk is full.
     pub max_bytes: Option<u64>,
-    /// Opens a database that was in use when its process ended and whose write-ahead log is missing: right only for a
-    /// complete copy, as SQLite's backup makes it.
-    pub accept_missing_wal: bool,
 }
 
 impl SqliteOptions {
@@ -70,7 +69,6 @@ impl SqliteOptions {
             page_size: 4096,
             readers: 3,
             max_bytes: None,
-            accept_missing_wal: false,
         }
     }
 }
@@ -108,13 +106,12 @@ impl SqliteStore {
         let version = match file::inspect(path)? {
             Found::Database { version } => version,
             Found::Nothing => {
+                file::check_no_wal_is_there(path)?;
                 file::create(path, options.shards, options.cluster_id, options.page_size)?;
                 file::SCHEMA_VERSION
             }
         };
-        if !options.accept_missing_wal {
-            file::check_wal_is_there(path)?;
-        }
+        file::check_wal_is_there(path)?;
         file::check_wal(path)?;
         Self::start(options, version, lock)
     }
@@ -359,7 +356,7 @@ impl Store for SqliteStore {
     ) -> Result<VisibilityPage, StoreError> {
         let filter = filter.clone();
         self.readers
-            .read(move |connection| lists::list(connection, namespace, kind, &filter, after, limit))
+            .search(move |connection| lists::list(connection, namespace, kind, &filter, after, limit))
             .await
     }
 
@@ -376,7 +373,7 @@ impl Store for SqliteStore {
     ) -> Result<Vec<(i32, u64)>, StoreError> {
         let filter = filter.clone();
         self.readers
-            .read(move |connection| lists::count_by_status(connection, namespace, kind, &filter))
+            .search(move |connection| lists::count_by_status(connection, namespace, kind, &filter))
             .await
     }
 

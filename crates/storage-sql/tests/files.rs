@@ -10,7 +10,7 @@ use steadfast_storage::conformance::world::*;
 use steadfast_storage::{
     BranchPart, Commit, NamespaceRecord, Outcome, RunState, RunWrite, Store, StoreError, TaskChange,
 };
-use steadfast_storage_sql::{OpenError, SqliteOptions, SqliteStore};
+use steadfast_storage_sql::{OpenError, SqliteOptions, SqliteStore, accept, backup};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -168,9 +168,37 @@ async fn a_missing_log_is_noticed() {
     std::fs::copy(&path, &copy).expect("the file is there");
     let error = is_refused(&copy, &["copy.db-wal", "missing"]);
     assert!(matches!(error, OpenError::MissingWal { .. }));
-    let accepting = SqliteOptions { accept_missing_wal: true, ..options(&copy) };
-    SqliteStore::open(&accepting).expect("it was asked for").close().await;
+    accept(&copy).expect("an operator may say that it is complete");
     open(&copy).expect("a file that was closed in order needs no log").close().await;
+    accept(&path).expect_err("it is in use");
+}
+
+#[tokio::test]
+async fn a_log_without_its_database_is_not_mixed_with_a_new_one() {
+    let directory = directory();
+    let path = directory.path().join("steadfast.db");
+    std::fs::write(beside(&path, "-wal"), "what an earlier database has left").expect("it is written");
+    let error = is_refused(&path, &["steadfast.db-wal", "move"]);
+    assert!(matches!(error, OpenError::StrayWal { .. }));
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_copy_is_made_while_a_server_writes_and_opens_without_a_log() {
+    let directory = directory();
+    let (path, copy) = (directory.path().join("steadfast.db"), directory.path().join("copy.db"));
+    let store = open(&path).expect("the database opens");
+    let epoch = store.acquire(0).await.expect("a shard");
+    backup(&path, &copy).expect("the copy is made");
+    backup(&path, &copy).expect_err("what is there is not written over");
+    assert!(!beside(&copy, "-wal").exists());
+    let copied = open(&copy).expect("the copy opens");
+    assert_eq!(copied.acquire(0).await.expect("a shard"), epoch + 1, "it knows what was in the log alone");
+    copied.close().await;
+    drop(store);
+    std::fs::remove_file(&copy).expect("it is there");
+    backup(&path, &copy).expect("the copy of a database that nobody uses");
+    open(&path).expect("the database has not changed").close().await;
 }
 
 #[tokio::test]

@@ -57,7 +57,38 @@ impl Configs {
         known.get(queue).map(|(_, config)| config.clone())
     }
 
+    /// Goes to its end also when whoever asked goes away: memory must know what is stored.
     pub async fn change(
+        self: &Arc<Self>,
+        store: &Arc<dyn Store>,
+        queue: &QueueKey,
+        change: ConfigChange,
+    ) -> Result<Arc<TaskQueueConfig>, StoreError> {
+        let (configs, store, queue) = (self.clone(), store.clone(), queue.clone());
+        let changed = tokio::spawn(async move {
+            let changed = configs.write(&*store, &queue, change).await;
+            if changed.is_err() {
+                configs.read_again(&*store, &queue).await;
+            }
+            changed
+        });
+        changed.await.unwrap_or_else(|lost| Err(StoreError::Unavailable(lost.to_string())))
+    }
+
+    /// After a failure it is not known what is stored.
+    async fn read_again(&self, store: &dyn Store, queue: &QueueKey) {
+        let _one = self.changing.lock().await;
+        let Ok(stored) = store.configs(KIND).await else { return };
+        let found = stored.into_iter().find(|(key, ..)| *key == key_of(queue));
+        if let Some((_, version, value)) = found
+            && let Ok(config) = TaskQueueConfig::decode(value)
+        {
+            let mut known = self.known.write().expect("nothing panics while it holds this");
+            known.insert(queue.clone(), (version, Arc::new(config)));
+        }
+    }
+
+    async fn write(
         &self,
         store: &dyn Store,
         queue: &QueueKey,

@@ -404,7 +404,7 @@ impl Matching {
         queue: &QueueKey,
         change: ConfigChange,
     ) -> Result<Arc<TaskQueueConfig>, StoreError> {
-        let config = self.configs.change(&*self.store, queue, change).await?;
+        let config = self.configs.change(&self.store, queue, change).await?;
         let mut stripe = self.stripe(queue);
         let book = self.book(&mut stripe, queue);
         book.configure(Some(config.clone()));

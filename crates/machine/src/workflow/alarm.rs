@@ -41,14 +41,23 @@ pub fn apply(step: &mut Step, env: &mut Env<'_>) -> Reply {
         }
     }
     fire_timers(step, &timers, env);
-    let mut ended = false;
-    for id in activities {
-        ended |= activity_due(step, id, env);
+    let (mut ended, mut dispatched) = (false, 0);
+    let only_activities = !step.durable;
+    for id in &activities {
+        match activity_due(step, *id, env) {
+            Due::Ended => ended = true,
+            Due::Dispatched => dispatched += 1,
+            Due::Else => {}
+        }
     }
     if ended {
         task::ensure(step, env);
     }
-    workflow_task_due(step, env);
+    let task_due = workflow_task_due(step, env);
+    // That the time of another attempt has come is no transition on the reference: the attempt was decided before.
+    if only_activities && !task_due && dispatched == activities.len() {
+        step.transitions = 0;
+    }
     if step.durable { Reply::Done } else { Reply::Stale }
 }
 
@@ -70,24 +79,37 @@ fn fire_timers(step: &mut Step, due: &[i64], env: &mut Env<'_>) {
     }
 }
 
-/// Whether the activity came to its end. All that end at once are in the history before the task that tells of them.
-fn activity_due(step: &mut Step, id: i64, env: &mut Env<'_>) -> bool {
-    let ended = activity_end::time_out(step, id, env);
-    let Some(row) = step.run.activities.get(&id).cloned() else { return ended };
-    let waiting = row.started_time == 0 && row.queued.is_none() && row.pause.is_none();
-    if waiting && Time(row.scheduled_time) <= env.now && !step.run.is_paused() {
-        activity::dispatch_unless_ruled(step, (*row).clone(), env);
-    }
-    ended
+/// What an activity's deadline led to.
+enum Due {
+    /// It came to its end. All that end at once are in the history before the task that tells of them.
+    Ended,
+    /// It waited for this attempt, which is in its queue now.
+    Dispatched,
+    Else,
 }
 
-fn workflow_task_due(step: &mut Step, env: &mut Env<'_>) {
-    let Some(row) = &step.run.core.task else { return };
+fn activity_due(step: &mut Step, id: i64, env: &mut Env<'_>) -> Due {
+    if activity_end::time_out(step, id, env) {
+        return Due::Ended;
+    }
+    let Some(row) = step.run.activities.get(&id).cloned() else { return Due::Else };
+    let waiting = row.started_time == 0 && row.queued.is_none() && row.pause.is_none();
+    if !waiting || Time(row.scheduled_time) > env.now || step.run.is_paused() {
+        return Due::Else;
+    }
+    activity::dispatch_unless_ruled(step, (*row).clone(), env);
+    Due::Dispatched
+}
+
+/// Whether it was.
+fn workflow_task_due(step: &mut Step, env: &mut Env<'_>) -> bool {
+    let Some(row) = &step.run.core.task else { return false };
     let deadline = super::state::task_deadline(row);
     if deadline == 0 || Time(deadline) > env.now {
-        return;
+        return false;
     }
     let kind =
         if row.started_event_id != 0 { TimeoutType::StartToClose } else { TimeoutType::ScheduleToStart };
     task_failure::time_out(step, kind, env);
+    true
 }

@@ -69,9 +69,11 @@ pub fn answer(content: Option<Content>) -> Reply {
 pub fn delivered(step: &mut Step, delivered: &Delivered, env: &mut Env<'_>) -> Result<Reply, Reject> {
     step.messages_done.push(delivered.sequence);
     step.durable = true;
+    step.transitions = 0;
     if !step.run.is_open() {
         return Ok(Reply::Done);
     }
+    let recorded = step.run.core.next_buffered;
     match &delivered.body.content {
         Some(Content::StartChild(start)) => child::start_ended(step, start, &delivered.outcome, env),
         Some(Content::SignalExternal(signal)) => {
@@ -81,6 +83,9 @@ pub fn delivered(step: &mut Step, delivered: &Delivered, env: &mut Env<'_>) -> R
             external::ended(step, cancel.initiated_event_id, &delivered.outcome, env);
         }
         _ => {}
+    }
+    if step.run.core.next_buffered != recorded {
+        step.transitions = 1;
     }
     Ok(Reply::Done)
 }

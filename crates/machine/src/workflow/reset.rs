@@ -191,7 +191,10 @@ fn rebuild(
     core.ancestry = ancestry(base, last);
     core.branch = id.as_bytes().to_vec();
     core.made_by_request.clone_from(&reset.request_id);
-    Step::on(entity, &run)
+    let mut step = Step::on(entity, &run);
+    // That it was made anew, and what this reset does to it.
+    step.transitions = 2;
+    step
 }
 
 /// Where the events up to `last` are.

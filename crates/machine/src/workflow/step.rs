@@ -25,6 +25,8 @@ pub struct Step {
     pub run: Run,
     pub durable: bool,
     pub visibility: bool,
+    /// By how much the run's count of state transitions rises when the step is stored. What only keeps the books is none.
+    pub transitions: i64,
     /// Whether an activity was paused, or is paused no more: lists show the types of those that are.
     pub pauses_changed: bool,
     /// Bytes of the history before this step.
@@ -58,6 +60,7 @@ impl Step {
             run: run.clone(),
             durable: false,
             visibility: false,
+            transitions: 1,
             pauses_changed: false,
             history_bytes_before: run.core.history_bytes,
             deleted: false,
@@ -466,7 +469,7 @@ impl Step {
             if self.run.core.transitions == 0 {
                 self.run.core.state_bytes = self.rows.iter().map(|row| self.run.row_bytes(row) as i64).sum();
             }
-            self.run.core.transitions += 1;
+            self.run.core.transitions += self.transitions;
         }
         let batches = std::mem::take(&mut self.batches)
             .into_iter()

@@ -1,7 +1,7 @@
 //! Namespaces: register, describe, list, update, deprecate, delete.
 
 use super::cluster::CLUSTER;
-use super::search_attributes::wipe;
+use super::search_attributes::{make_room, wipe};
 use crate::call::Call;
 use crate::check;
 use crate::frontend::{Frontend, fresh_uuid};
@@ -10,6 +10,7 @@ use crate::status::Refusal;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use steadfast_api::v1::enums::{ArchivalState, NamespaceState as State, ReplicationState};
 use steadfast_api::v1::namespace::namespace_info::{Capabilities, Limits};
 use steadfast_api::v1::namespace::{BadBinaries, BadBinaryInfo, NamespaceConfig, NamespaceInfo};
@@ -17,7 +18,7 @@ use steadfast_api::v1::operatorservice::{DeleteNamespaceRequest, DeleteNamespace
 use steadfast_api::v1::replication::{ClusterReplicationConfig, NamespaceReplicationConfig};
 use steadfast_api::v1::workflowservice::*;
 use steadfast_engine::{Engine, Failure, NamespaceState};
-use steadfast_machine::{AnyInput, Kind, Reject, Time, duration};
+use steadfast_machine::{Kind, Reject, RunKey, Time, duration};
 use steadfast_query::attribute::is_reserved;
 use steadfast_query::{AttributeType, Filter};
 use uuid::Uuid;
@@ -119,12 +120,12 @@ pub async fn register_namespace(
 /// Reads a namespace, changes it and writes it back; again, when somebody else changed it meanwhile. A change that is
 /// refused writes nothing.
 pub async fn change(
-    frontend: &Frontend,
+    engine: &Engine,
     id: Uuid,
     change: impl Fn(&mut NamespaceState) -> Result<(), Refusal>,
 ) -> Result<NamespaceState, Refusal> {
     const TRIES: usize = 5;
-    let namespaces = frontend.engine.namespaces();
+    let namespaces = engine.namespaces();
     let mut tries = 0;
     loop {
         tries += 1;
@@ -278,7 +279,9 @@ pub async fn update_namespace(
     let bad_builds = BadBuilds { given: new_config.bad_binaries, removed: request.delete_bad_binary };
     let now = frontend.engine.now();
     let info_update = request.update_info;
-    let changed = change(frontend, namespace.id, move |namespace| {
+    let _one = frontend.attribute_changes.lock().await;
+    make_room(frontend, &namespace, aliases.values().map(String::as_str)).await?;
+    let changed = change(&frontend.engine, namespace.id, move |namespace| {
         if let Some(update) = &info_update {
             if !update.description.is_empty() {
                 namespace.description = update.description.clone();
@@ -322,7 +325,7 @@ pub async fn deprecate_namespace(
     request: DeprecateNamespaceRequest,
 ) -> Result<DeprecateNamespaceResponse, Refusal> {
     let namespace = find(frontend, &request.namespace, "")?;
-    change(frontend, namespace.id, |namespace| {
+    change(&frontend.engine, namespace.id, |namespace| {
         if namespace.state == State::Deleted as i32 {
             return Err(Reject::invalid("Invalid namespace state update.").into());
         }
@@ -350,61 +353,73 @@ pub async fn delete_namespace(
         .map(name)
         .find(|name| namespaces.get(name).is_none())
         .unwrap_or_else(|| name(id.len()));
-    change(frontend, namespace.id, |namespace| {
-        namespace.state = State::Deleted as i32;
-        namespace.name.clone_from(&deleted_namespace);
-        Ok(())
-    })
-    .await?;
-    tokio::spawn(purge(frontend.engine.clone(), namespace.id));
+    let (engine, id, named) = (frontend.engine.clone(), namespace.id, deleted_namespace.clone());
+    // To its end also when whoever asked goes away: else it would be deleted, and nothing of it removed.
+    let deleted = tokio::spawn(async move {
+        change(&engine, id, |namespace| {
+            namespace.state = State::Deleted as i32;
+            namespace.name.clone_from(&named);
+            Ok(())
+        })
+        .await?;
+        tokio::spawn(purge(engine, id));
+        Ok::<(), Refusal>(())
+    });
+    deleted.await.map_err(|_| Failure::lost())??;
     Ok(DeleteNamespaceResponse { deleted_namespace })
 }
 
-/// Removes all that is in a deleted namespace, then its record. Stops quietly when the server does: the next start goes
-/// on with it.
+/// Removes all that is in a deleted namespace, then its record; tries again until it is done. Stops quietly when the
+/// server does: the next start goes on with it.
 pub async fn purge(engine: Engine, id: Uuid) {
+    const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+    const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+    let until_done = async {
+        let mut backoff = FIRST_BACKOFF;
+        while let Err(failure) = purged(&engine, id).await {
+            tracing::warn!(?failure, namespace = %id, "a deleted namespace is not removed yet");
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        }
+    };
     let mut shutdown = engine.shutdown();
     tokio::select! {
-        purged = purged(&engine, id) => if let Err(failure) = purged {
-            tracing::warn!(?failure, namespace = %id, "a deleted namespace is not removed yet; the next start goes on");
-        },
+        () = until_done => {}
         _ = shutdown.wait_for(|down| *down) => {}
     }
 }
 
 async fn purged(engine: &Engine, id: Uuid) -> Result<(), Failure> {
-    const PAGE: usize = 100;
     /// Also what is hidden from lists that do not name a division.
     const ALL: &str = "TemporalNamespaceDivision IS NULL OR TemporalNamespaceDivision IS NOT NULL";
     let Some(namespace) = engine.namespaces().by_id(id) else { return Ok(()) };
     let all = steadfast_query::parse(ALL).and_then(|query| steadfast_query::resolve(query, &*namespace));
     let all = all.map_err(|error| Failure::Unavailable(error.to_string()))?;
-    // Batch operations first: they would go on with what is removed.
-    for kind in [Kind::Batch, Kind::Workflow, Kind::Activity] {
-        purge_all(engine, id, kind, &all, PAGE).await?;
+    // What was on its way when the namespace was deleted may have come since: until there is nothing.
+    let mut found = true;
+    while std::mem::take(&mut found) {
+        // Batch operations first: they would go on with what is removed.
+        for kind in [Kind::Batch, Kind::Workflow, Kind::Activity] {
+            found |= purge_all(engine, id, kind, &all).await?;
+        }
     }
     engine.forget_queue_configs(id).await?;
     engine.namespaces().delete(id).await
 }
 
-async fn purge_all(
-    engine: &Engine,
-    namespace: Uuid,
-    kind: Kind,
-    all: &Filter,
-    limit: usize,
-) -> Result<(), Failure> {
+/// Whether there was anything.
+async fn purge_all(engine: &Engine, namespace: Uuid, kind: Kind, all: &Filter) -> Result<bool, Failure> {
+    const PAGE: usize = 100;
+    let mut found = false;
     loop {
-        let page = engine.list(namespace, kind, all.clone(), None, limit).await?;
+        let page = engine.list(namespace, kind, all.clone(), None, PAGE).await?;
         if page.rows.is_empty() {
-            return Ok(());
+            return Ok(found);
         }
-        for (key, _) in page.rows {
-            match engine.apply(key.entity, AnyInput::delete(kind, key.run)).await {
-                // Gone already.
-                Ok(_) | Err(Failure::Reject(Reject::NotFound(_))) => {}
-                Err(failure) => return Err(failure),
-            }
+        let runs: Vec<RunKey> = page.rows.into_iter().map(|(key, _)| key).collect();
+        if engine.delete_runs(&runs).await? == 0 {
+            return Err(Failure::Unavailable("runs are listed that are not there".into()));
         }
+        found = true;
     }
 }

@@ -6,6 +6,7 @@ use crate::frontend::Frontend;
 use crate::status::Refusal;
 use steadfast_api::v1::operatorservice::*;
 use steadfast_api::v1::workflowservice::{GetSearchAttributesRequest, GetSearchAttributesResponse};
+use steadfast_engine::NamespaceState;
 use steadfast_machine::Reject;
 use steadfast_query::AttributeType;
 use steadfast_query::attribute::{built_in, is_reserved};
@@ -60,7 +61,9 @@ pub async fn add_search_attributes(
             .ok_or_else(|| Reject::invalid(format!("Unknown search attribute type: {number}.")))?;
         added.push((name, kind));
     }
-    change(frontend, namespace.id, |namespace| {
+    let _one = frontend.attribute_changes.lock().await;
+    make_room(frontend, &namespace, added.iter().map(|(name, _)| name.as_str())).await?;
+    change(&frontend.engine, namespace.id, |namespace| {
         for (name, kind) in &added {
             namespace.attributes.entry(name.clone()).or_insert(*kind);
         }
@@ -82,9 +85,10 @@ pub async fn remove_search_attributes(
     if let Some(name) = request.search_attributes.iter().find(|name| is_reserved(name)) {
         return Err(Reject::invalid(format!("Unable to remove non-custom search attributes: {name}.")).into());
     }
+    let _one = frontend.attribute_changes.lock().await;
     let known = |name: &&String| namespace.attributes.contains_key(*name);
     for name in request.search_attributes.iter().filter(known) {
-        change(frontend, namespace.id, |namespace| {
+        change(&frontend.engine, namespace.id, |namespace| {
             namespace.attributes.remove(name);
             Ok(())
         })
@@ -98,6 +102,18 @@ pub async fn remove_search_attributes(
 pub(super) async fn wipe(frontend: &Frontend, namespace: Uuid, name: &str) -> Result<(), Refusal> {
     let wiped = frontend.engine.store().delete_search_attribute(namespace, name).await;
     Ok(wiped.map_err(steadfast_engine::Failure::from)?)
+}
+
+/// What a removal that was cut off has left of attributes that are to be added goes first.
+pub(super) async fn make_room(
+    frontend: &Frontend,
+    namespace: &NamespaceState,
+    names: impl Iterator<Item = &str>,
+) -> Result<(), Refusal> {
+    for name in names.filter(|name| !name.is_empty() && !namespace.attributes.contains_key(*name)) {
+        wipe(frontend, namespace.id, name).await?;
+    }
+    Ok(())
 }
 
 fn named(

@@ -51,7 +51,7 @@ pub async fn create_workflow_rule(
         created_by_identity: request.identity,
         description: request.description,
     };
-    change(frontend, namespace.id, |namespace| {
+    change(&frontend.engine, namespace.id, |namespace| {
         let rules = &mut namespace.rules;
         if rules.len() >= WORKFLOW_RULES {
             make_room(rules, now);
@@ -99,7 +99,7 @@ pub async fn delete_workflow_rule(
     let namespace = frontend.namespace(&request.namespace)?;
     check_enabled(frontend, &call)?;
     check_id(&request.rule_id)?;
-    change(frontend, namespace.id, |namespace| {
+    change(&frontend.engine, namespace.id, |namespace| {
         namespace.rules.remove(&request.rule_id).map(drop).ok_or_else(no_rule)
     })
     .await?;

@@ -95,8 +95,7 @@ impl Checkpoints {
                 }),
             };
             if let Err(error) = result {
-                // The writer meets the same trouble and says so; a checkpoint can always be made later.
-                tracing::debug!(%error, "a checkpoint failed");
+                failed(&error);
                 connection = None;
             }
         }
@@ -146,9 +145,15 @@ impl Checkpoints {
             Work::Cut => {
                 // Cleared first: a commit meanwhile sets it again.
                 self.state().dirty = false;
-                // Busy is no error: there is always another idle moment.
-                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+                // It does not wait for those who read or write, as it would keep a commit waiting meanwhile: busy is no
+                // error, there is always another idle moment.
+                let busy = connection
+                    .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
                 self.moved_some();
+                if busy {
+                    self.state().dirty = true;
+                    return Ok(());
+                }
                 let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
                 let free = number("PRAGMA freelist_count")?;
                 if free > FREE_PAGES && free > number("PRAGMA page_count")? / 8 {
@@ -176,6 +181,19 @@ fn give_back(connection: &Connection) -> rusqlite::Result<()> {
     let mut pages = vacuum.query([])?;
     while pages.next()?.is_some() {}
     Ok(())
+}
+
+/// A checkpoint can be made later, and the next group meets the same trouble and says so; but for a sync that failed: what
+/// earlier checkpoints moved may be lost in the file with nobody told a second time, and is in the log alone, of which
+/// SQLite takes it for moved. Whoever opens the file anew moves the whole log: so the process ends, as with a power cut.
+fn failed(error: &rusqlite::Error) {
+    tracing::debug!(%error, "a checkpoint failed");
+    if let Some(failure) = error.sqlite_error()
+        && failure.extended_code == rusqlite::ffi::SQLITE_IOERR_FSYNC
+    {
+        tracing::error!(%error, "the database cannot be synced: ending, so that the next start recovers from its log");
+        std::process::exit(1);
+    }
 }
 
 /// Moves what it can; how many pages of the log are in the file then.
@@ -237,8 +255,7 @@ impl WalWatch {
         if finish {
             match passive(connection) {
                 Ok(_) => self.checkpoints.moved_some(),
-                // The next group meets the same trouble and says so.
-                Err(error) => tracing::debug!(%error, "a checkpoint failed"),
+                Err(error) => failed(&error),
             }
         }
     }

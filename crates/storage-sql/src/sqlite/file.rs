@@ -44,11 +44,20 @@ pub enum OpenError {
     Damaged { path: PathBuf, reason: String },
     #[error(
         "{} was in use when its process ended, and its file {}-wal is missing: what was written last is in that file. \
-         Put it back, or state that the database is a complete copy. Nothing was written to it",
+         Put it back; or, if the database is complete without it (another program moved the log into it, or made a copy \
+         of both), say so once with `steadfast database accept {}`. Nothing was written to it",
+        path.display(),
         path.display(),
         path.display()
     )]
     MissingWal { path: PathBuf },
+    #[error(
+        "{} is not there, but its log {}-wal is: a new database would be mixed with it. Put the database back, or move \
+         the log away",
+        path.display(),
+        path.display()
+    )]
+    StrayWal { path: PathBuf },
     #[error("{} cannot be opened: {reason}", path.display())]
     Failed { path: PathBuf, reason: String },
 }
@@ -163,6 +172,15 @@ pub fn inspect(path: &Path) -> Result<Found, OpenError> {
     Ok(Found::Database { version: version as i32 })
 }
 
+/// Whether a log lies where a new database is to be made.
+pub fn check_no_wal_is_there(path: &Path) -> Result<(), OpenError> {
+    let log = |suffix: &str| std::fs::metadata(beside(path, suffix)).map_or(0, |log| log.len());
+    match log("-wal") + log("-journal") {
+        0 => Ok(()),
+        _ => Err(OpenError::StrayWal { path: path.to_owned() }),
+    }
+}
+
 /// Whether the process that had the file last left work in a write-ahead log that is gone now.
 pub fn check_wal_is_there(path: &Path) -> Result<(), OpenError> {
     if beside(path, "-wal").exists() {
@@ -215,12 +233,14 @@ pub fn create(path: &Path, shards: u32, cluster_id: Uuid, page_size: u32) -> Res
         _ => {}
     }
     build(&unfinished, shards, cluster_id, page_size).map_err(|error| failed(&error))?;
-    let rename = || {
-        File::open(&unfinished)?.sync_all()?;
-        std::fs::rename(&unfinished, path)?;
-        sync_directory(path)
-    };
-    rename().map_err(|error: io::Error| failed(&error))
+    put_in_place(&unfinished, path).map_err(|error| failed(&error))
+}
+
+/// Gives a finished file its name, durably.
+pub fn put_in_place(unfinished: &Path, path: &Path) -> io::Result<()> {
+    File::open(unfinished)?.sync_all()?;
+    std::fs::rename(unfinished, path)?;
+    sync_directory(path)
 }
 
 #[cfg(unix)]
@@ -336,6 +356,7 @@ pub fn open_writer(path: &Path, max_bytes: Option<u64>) -> rusqlite::Result<Conn
 /// The connection of the thread that moves the write-ahead log into the file.
 pub fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path)?;
+    connection.busy_timeout(Duration::ZERO)?;
     connection
         .execute_batch("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-64;")?;
     Ok(connection)

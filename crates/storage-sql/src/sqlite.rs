@@ -112,11 +112,12 @@ impl SqliteStore {
             }
         };
         file::check_wal_is_there(path)?;
+        file::check_whose_wal_it_is(path, &lock)?;
         file::check_wal(path)?;
         Self::start(options, version, lock)
     }
 
-    fn start(options: &SqliteOptions, version: i32, lock: FileLock) -> Result<SqliteStore, OpenError> {
+    fn start(options: &SqliteOptions, version: i32, mut lock: FileLock) -> Result<SqliteStore, OpenError> {
         let path: &Path = &options.path;
         let failed = |reason: String| OpenError::Failed { path: path.to_owned(), reason };
         let unusable = |error: rusqlite::Error| match store_error(&error) {
@@ -130,7 +131,12 @@ impl SqliteStore {
             let reason = format!("its schema lacks: {lacks}");
             return Err(OpenError::Damaged { path: path.to_owned(), reason });
         }
-        let connection = writer::prepare_file(connection, version).map_err(unusable)?;
+        let opening = writer::new_opening(&connection).map_err(unusable)?;
+        let before = file::opening(&connection).map_err(unusable)?;
+        // First the note: until the database says the same, the log is of the opening before.
+        let noted = lock.log_is_of(before.into_iter().chain([opening.clone()]).collect());
+        noted.map_err(|error| failed(format!("its lock file: {error}")))?;
+        let connection = writer::prepare_file(connection, version, &opening).map_err(unusable)?;
         let identity = connection.query_row(
             "SELECT (SELECT count(*) FROM shard), (SELECT value FROM meta WHERE key='cluster_id')",
             [],

@@ -184,6 +184,31 @@ async fn a_log_without_its_database_is_not_mixed_with_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_log_is_not_taken_in_by_a_copy_that_was_put_in_the_place_of_its_database() {
+    let directory = directory();
+    let (path, copy) = (directory.path().join("steadfast.db"), directory.path().join("copy.db"));
+    let (crashed, log) = (directory.path().join("crashed.db"), directory.path().join("crashed-wal"));
+    let store = open(&path).expect("the database opens");
+    backup(&path, &copy).expect("the copy is made");
+    store.acquire(0).await.expect("a shard");
+    std::fs::copy(&path, &crashed).expect("the file is there");
+    std::fs::copy(beside(&path, "-wal"), &log).expect("the log is there");
+    store.close().await;
+    drop(store);
+
+    let put = |file: &Path| {
+        std::fs::copy(file, &path).expect("it is put back");
+        std::fs::copy(&log, beside(&path, "-wal")).expect("it is put back");
+    };
+    put(&copy);
+    let error = is_refused(&path, &["steadfast.db-wal is not of", "Move the log away"]);
+    assert!(matches!(error, OpenError::ForeignWal { .. }));
+    put(&crashed);
+    let store = open(&path).expect("its own log is taken in");
+    assert_eq!(store.acquire(0).await.expect("a shard"), 2, "it knows what was in the log");
+}
+
+#[tokio::test]
 async fn a_copy_is_made_while_a_server_writes_and_opens_without_a_log() {
     let directory = directory();
     let (path, copy) = (directory.path().join("steadfast.db"), directory.path().join("copy.db"));

@@ -46,6 +46,8 @@ pub fn signal(
         ..Signal::default()
     };
     let mut step = Step::on(entity, run);
+    // The reference has another when the sender has heard of it: it forgets the request then.
+    step.transitions = 2;
     match signals::apply(&mut step, &signal, env) {
         Ok(_) => Ok(upkeep::finish(run, step, Ok(outcome(0)), env)),
         Err(Reject::NotFound(_)) => {

@@ -1,7 +1,7 @@
 //! A copy of a database, made while a server uses it or not, and the word of an operator that a file is complete.
 
 use super::file::{self, FileLock, Found, OpenError, beside};
-use super::writer::set_state;
+use super::writer::{new_opening, set_opening, set_state};
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
@@ -42,6 +42,8 @@ fn write(path: &Path, unfinished: &Path) -> rusqlite::Result<()> {
     // In one go: what a server writes meanwhile would make it begin anew.
     Backup::new(&from, &mut to)?.run_to_completion(i32::MAX, Duration::ZERO, None)?;
     set_state(&to, "closed")?;
+    // Put in the place of what it was copied from, it must not be taken for that.
+    set_opening(&to, &new_opening(&to)?)?;
     to.close().map_err(|(_, error)| error)
 }
 

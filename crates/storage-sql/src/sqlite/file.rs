@@ -58,15 +58,30 @@ pub enum OpenError {
         path.display()
     )]
     StrayWal { path: PathBuf },
+    #[error(
+        "the log {}-wal is not of {}, which was put in the place of another: they would be mixed. Move the log away; or, \
+         if you are certain that it belongs to this database, remove {}.lock. Nothing was written to it",
+        path.display(),
+        path.display(),
+        path.display()
+    )]
+    ForeignWal { path: PathBuf },
     #[error("{} cannot be opened: {reason}", path.display())]
     Failed { path: PathBuf, reason: String },
 }
 
 /// Held as long as the database is open. The operating system lets go of it when the process ends, however it ends.
+///
+/// It also says of which openings of the database the log beside it may be: each opening has a name, which is in the
+/// database too. SQLite does not know a log of another file by itself, and would mix the two.
 #[derive(Debug)]
 pub struct FileLock {
-    _file: File,
+    file: File,
+    log_of: Vec<String>,
 }
+
+/// Before the name of an opening, in a line of the lock file.
+const LOG_OF: &str = "log of ";
 
 impl FileLock {
     /// # Errors
@@ -82,19 +97,38 @@ impl FileLock {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 file.take(32).read_to_string(&mut holder).map_err(failed)?;
-                let holder = holder.trim();
+                let holder = holder.lines().next().unwrap_or_default();
                 let pid = if holder.is_empty() { "(unknown)".to_owned() } else { holder.to_owned() };
                 return Err(OpenError::InUse { path: database.to_owned(), pid });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let write = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            writeln!(file, "{}", std::process::id())
-        };
-        write(&mut file).map_err(failed)?;
-        Ok(FileLock { _file: file })
+        let mut known = String::new();
+        // What is not text was not written by this program, or not to its end: then nothing is known.
+        if let Err(error) = (&mut file).take(1024).read_to_string(&mut known)
+            && error.kind() != io::ErrorKind::InvalidData
+        {
+            return Err(failed(error));
+        }
+        let lines = known.lines().filter_map(|line| line.strip_prefix(LOG_OF)).map(str::to_owned);
+        let mut lock = FileLock { file, log_of: lines.collect() };
+        lock.write().map_err(failed)?;
+        Ok(lock)
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let mut text = format!("{}\n", std::process::id());
+        self.log_of.iter().for_each(|name| text.extend([LOG_OF, name, "\n"]));
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())
+    }
+
+    /// Notes, durably, that the log is of one of these openings from now on.
+    pub fn log_is_of(&mut self, names: Vec<String>) -> io::Result<()> {
+        self.log_of = names;
+        self.write()?;
+        self.file.sync_all()
     }
 }
 
@@ -181,16 +215,42 @@ pub fn check_no_wal_is_there(path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// Whether the log beside the database is that of another: of the one that was there before a copy was put in its place.
+pub fn check_whose_wal_it_is(path: &Path, lock: &FileLock) -> Result<(), OpenError> {
+    let nothing_in_it = std::fs::metadata(beside(path, "-wal")).map_or(0, |log| log.len()) == 0;
+    if nothing_in_it || lock.log_of.is_empty() {
+        return Ok(());
+    }
+    let opening = as_it_lies_there(path).and_then(|connection| opening(&connection));
+    match opening {
+        Ok(Some(opening)) if !lock.log_of.contains(&opening) => {
+            Err(OpenError::ForeignWal { path: path.to_owned() })
+        }
+        // An older program did not name its openings; what cannot be read the log may mend.
+        _ => Ok(()),
+    }
+}
+
+/// The name of the opening that the database was last changed by.
+pub fn opening(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let mut names = connection.prepare("SELECT value FROM meta WHERE key='opening'")?;
+    names.query_map([], |row| row.get(0))?.next().transpose()
+}
+
+/// The file alone, without its log: `immutable` keeps SQLite from making any file.
+fn as_it_lies_there(path: &Path) -> rusqlite::Result<Connection> {
+    let uri = format!("file:{}?immutable=1", percent_encoded(path));
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(uri, flags)
+}
+
 /// Whether the process that had the file last left work in a write-ahead log that is gone now.
 pub fn check_wal_is_there(path: &Path) -> Result<(), OpenError> {
     if beside(path, "-wal").exists() {
         return Ok(());
     }
-    // `immutable` keeps SQLite from making any file.
-    let uri = format!("file:{}?immutable=1", percent_encoded(path));
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let state = Connection::open_with_flags(uri, flags).and_then(|connection| {
+    let state = as_it_lies_there(path).and_then(|connection| {
         connection.query_row("SELECT value FROM meta WHERE key='state'", [], |row| row.get::<_, String>(0))
     });
     match state.as_deref() {

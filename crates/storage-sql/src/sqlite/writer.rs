@@ -130,6 +130,17 @@ pub fn set_state(connection: &Connection, state: &str) -> rusqlite::Result<()> {
     connection.execute("UPDATE meta SET value=? WHERE key='state'", [state]).map(|_| ())
 }
 
+/// Names what uses the file from now on.
+pub fn set_opening(connection: &Connection, opening: &str) -> rusqlite::Result<()> {
+    let put = "INSERT INTO meta (key, value) VALUES ('opening', ?) ON CONFLICT (key) DO UPDATE SET value=excluded.value";
+    connection.execute(put, [opening]).map(|_| ())
+}
+
+/// A name for it that no other has.
+pub fn new_opening(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT hex(randomblob(8))", [], |row| row.get(0))
+}
+
 /// Moves the whole log into the file and empties it.
 pub fn checkpoint_all(connection: &Connection) -> rusqlite::Result<()> {
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
@@ -459,11 +470,12 @@ fn is_fatal(error: &rusqlite::Error) -> bool {
 }
 
 /// Makes a file that was opened ready for this version: leads it to the newest schema.
-pub fn prepare_file(mut connection: Connection, version: i32) -> rusqlite::Result<Connection> {
+pub fn prepare_file(mut connection: Connection, version: i32, opening: &str) -> rusqlite::Result<Connection> {
     file::migrate(&mut connection, version)?;
     // Queues without a backlog are names that workers made up long ago.
     connection.execute_batch("DELETE FROM queue WHERE tasks=0")?;
     set_state(&connection, "open")?;
+    set_opening(&connection, opening)?;
     checkpoint_all(&connection)?;
     Ok(connection)
 }

@@ -40,8 +40,10 @@ pub struct Boot {
     pub serving: Duration,
     /// From the start of the process to the end of a first workflow.
     pub first_workflow: Duration,
-    /// Resident bytes half a second after SERVING.
+    /// Resident bytes half a second after the port is open, before any call.
     pub memory: Option<u64>,
+    /// And half a second after a first connection and its call: what answers calls is in memory then.
+    pub memory_connected: Option<u64>,
 }
 
 pub fn text(results: &Results, with_goals: bool) -> String {
@@ -86,10 +88,11 @@ pub fn text(results: &Results, with_goals: bool) -> String {
 fn boot_line(run: &Run) -> String {
     let Some(boot) = &run.boot else { return String::new() };
     format!(
-        "SERVING after {:.0} ms, first workflow finished after {:.0} ms, {} MB resident at start\n",
+        "SERVING after {:.0} ms, first workflow finished after {:.0} ms, {} MB resident at start, {} MB after a call\n",
         milliseconds(boot.serving),
         milliseconds(boot.first_workflow),
         number(boot.memory.map(|bytes| bytes as f64 / 1e6), 1),
+        number(boot.memory_connected.map(|bytes| bytes as f64 / 1e6), 1),
     )
 }
 
@@ -233,6 +236,7 @@ pub fn json(results: &Results, with_goals: bool) -> Result<String> {
                     "serving_ms": milliseconds(boot.serving),
                     "first_workflow_ms": milliseconds(boot.first_workflow),
                     "memory_bytes": boot.memory,
+                    "memory_connected_bytes": boot.memory_connected,
                 })),
                 "phases": run.phases.iter().map(phase_json).collect::<Vec<_>>(),
             });

@@ -105,8 +105,12 @@ async fn own_servers(
 }
 
 async fn start(arguments: &Arguments, command: &str) -> Result<Server> {
+    start_and_settle(arguments, command, None).await
+}
+
+async fn start_and_settle(arguments: &Arguments, command: &str, settled: Option<Duration>) -> Result<Server> {
     let data = Path::new(&arguments.data).canonicalize()?;
-    Server::start(command, &arguments.namespace, &data).await
+    Server::start(command, &arguments.namespace, &data, settled).await
 }
 
 async fn phases(arguments: &Arguments, target: &Target, scenario: Scenario, run: &mut Run) -> Result<()> {
@@ -151,11 +155,17 @@ async fn boot(arguments: &Arguments, command: &str) -> Result<Boot> {
         first_workflow.push(server.spawned.elapsed());
         server.stop().await?;
     }
-    let server = start(arguments, command).await?;
+    let server = start_and_settle(arguments, command, Some(SETTLED)).await?;
+    let memory = server.memory_at_start;
     sleep(SETTLED).await;
-    let memory = server.target.process.as_ref().and_then(Process::usage).map(|usage| usage.resident);
+    let resident = server.target.process.as_ref().and_then(Process::usage).map(|usage| usage.resident);
     server.stop().await?;
     serving.sort();
     first_workflow.sort();
-    Ok(Boot { serving: serving[BOOTS / 2], first_workflow: first_workflow[BOOTS / 2], memory })
+    Ok(Boot {
+        serving: serving[BOOTS / 2],
+        first_workflow: first_workflow[BOOTS / 2],
+        memory,
+        memory_connected: resident,
+    })
 }

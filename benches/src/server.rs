@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
@@ -36,6 +37,8 @@ pub struct Server {
     pub spawned: Instant,
     /// From the start of the process to SERVING.
     pub serving_after: Duration,
+    /// Resident bytes before the first call, if they were asked for.
+    pub memory_at_start: Option<u64>,
     child: Child,
     _files: Scratch,
 }
@@ -51,8 +54,14 @@ impl Drop for Scratch {
 }
 
 impl Server {
-    /// Starts `command` with `{port}`, `{db}`, `{http_port}` and `{metrics_port}` filled in, and waits for SERVING.
-    pub async fn start(command: &str, namespace: &str, data: &Path) -> Result<Server> {
+    /// Starts `command` with `{port}`, `{db}`, `{http_port}` and `{metrics_port}` filled in, and waits for SERVING. After
+    /// `settled` without a call its memory is read, if that is asked for.
+    pub async fn start(
+        command: &str,
+        namespace: &str,
+        data: &Path,
+        settled: Option<Duration>,
+    ) -> Result<Server> {
         let port = free_port()?;
         let metrics_port = free_port()?;
         let files = Scratch(data.join(format!("server-{}-{port}", std::process::id())));
@@ -78,6 +87,12 @@ impl Server {
             .context("starting a shell for the server command")?;
         let process = child.id().map(Process::new);
         let address = format!("127.0.0.1:{port}");
+        let mut memory_at_start = None;
+        if let Some(settled) = settled {
+            wait_until_listening(&address, &mut child, &log, &line).await?;
+            sleep(settled).await;
+            memory_at_start = process.as_ref().and_then(Process::usage).map(|usage| usage.resident);
+        }
         wait_until_serving(&address, &mut child, &log, &line).await?;
         let serving_after = spawned.elapsed();
         let target = Target {
@@ -87,7 +102,7 @@ impl Server {
             database: command.contains("{db}").then_some(database),
             metrics_port: command.contains("{metrics_port}").then_some(metrics_port),
         };
-        Ok(Server { target, spawned, serving_after, child, _files: files })
+        Ok(Server { target, spawned, serving_after, memory_at_start, child, _files: files })
     }
 
     /// Ends the server and waits until it is gone, so that it does not weigh on the next measurement.
@@ -96,19 +111,30 @@ impl Server {
     }
 }
 
+/// Until somebody listens on the port.
+async fn wait_until_listening(address: &str, child: &mut Child, log: &Path, line: &str) -> Result<()> {
+    wait_until(async || TcpStream::connect(address).await.is_ok(), child, log, line).await
+}
+
 async fn wait_until_serving(address: &str, child: &mut Child, log: &Path, line: &str) -> Result<()> {
+    let is_serving = async || match Connection::open(address).await {
+        Ok(connection) => client::is_serving(connection).await,
+        Err(_) => false,
+    };
+    wait_until(is_serving, child, log, line).await
+}
+
+async fn wait_until(is_up: impl AsyncFn() -> bool, child: &mut Child, log: &Path, line: &str) -> Result<()> {
     let deadline = Instant::now() + BOOT_PATIENCE;
     loop {
         if let Some(status) = child.try_wait()? {
             bail!("the server ended with {status}: {line}\n{}", last_lines(log));
         }
-        if let Ok(connection) = Connection::open(address).await
-            && client::is_serving(connection).await
-        {
+        if is_up().await {
             return Ok(());
         }
         if Instant::now() > deadline {
-            bail!("the server was not SERVING after {BOOT_PATIENCE:?}: {line}\n{}", last_lines(log));
+            bail!("the server was not up after {BOOT_PATIENCE:?}: {line}\n{}", last_lines(log));
         }
         sleep(BOOT_POLL).await;
     }

@@ -1,7 +1,10 @@
 //! Where the server's log goes: to standard error, quiet unless asked.
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry, fmt};
 
 /// The flags that every command of the `temporal` command line has and that mean something here.
 #[derive(Args)]
@@ -31,21 +34,23 @@ pub enum LogFormat {
 }
 
 impl LogFlags {
-    /// Starts logging. `RUST_LOG` overrides the level, for a closer look at one part.
+    /// Starts logging. `RUST_LOG` overrides the level, for a closer look at one part: `warn,steadfast_engine=debug`.
     pub fn start(&self) {
         let level = match self.log_level {
-            LogLevel::Debug => "debug",
-            LogLevel::Info => "info",
-            LogLevel::Warn => "warn",
-            LogLevel::Error => "error",
-            LogLevel::Never => "off",
+            LogLevel::Debug => LevelFilter::DEBUG,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Never => LevelFilter::OFF,
         };
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-        let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let asked = std::env::var("RUST_LOG").ok().and_then(|targets| targets.parse::<Targets>().ok());
+        let filter = asked.unwrap_or_else(|| Targets::new().with_default(level));
+        let lines = fmt::layer().with_writer(std::io::stderr);
+        let lines = match self.log_format {
+            LogFormat::Text => lines.compact().with_filter(filter).boxed(),
+            LogFormat::Json => lines.json().with_filter(filter).boxed(),
+        };
         // Only a second start could fail, and there is none.
-        let _ = match self.log_format {
-            LogFormat::Text => to.compact().try_init(),
-            LogFormat::Json => to.json().try_init(),
-        };
+        let _ = Registry::default().with(lines).try_init();
     }
 }

@@ -1,9 +1,9 @@
 //! Reading histories: stored batches are spliced into replies without decoding an event.
 
 use crate::Engine;
+use crate::delivery::with_synthetic;
 use crate::entity::{Tail, event_in};
 use crate::failure::Failure;
-use crate::run::with_synthetic;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use steadfast_api::v1::history::HistoryEvent;

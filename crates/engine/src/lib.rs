@@ -3,12 +3,13 @@
 //! [`run`] is the only place that changes a run. Around it stand what a run needs to go on by itself: [`matching`]
 //! brings tasks and workers together, [`alarms`] wakes runs when something is due, [`outbox`] carries messages between
 //! runs, [`pages`] finds what batch operations are done to, [`callbacks`] tells those outside how a run ended, [`retention`] removes what is old. What callers ask of it is in [`polls`], [`callers`], [`history`] and
-//! [`views`].
+//! [`views`]; what workers are given goes through [`delivery`].
 
 pub mod alarms;
 mod callbacks;
 pub mod callers;
 pub mod clock;
+mod delivery;
 mod entity;
 mod failure;
 pub mod history;

@@ -1,10 +1,11 @@
 //! Workers ask for work.
 
 use crate::Engine;
+use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::history::TaskHistory;
 use crate::matching::{Handed, Hint, Polled, PollerInfo, Taken};
-use crate::run::{Delivery, start_input};
+use crate::run::start_input;
 use std::sync::Arc;
 use std::time::Instant;
 use steadfast_api::v1::history::HistoryEvent;

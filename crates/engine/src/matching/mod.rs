@@ -15,7 +15,7 @@ pub use limit::LimitSource;
 pub use pollers::PollerInfo;
 pub use stats::LevelView;
 
-use crate::run::Delivery;
+use crate::delivery::Delivery;
 use crate::workers::Departed;
 use ahash::HashMap;
 use book::{Book, Found};

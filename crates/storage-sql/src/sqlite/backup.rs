@@ -5,7 +5,6 @@ use super::writer::{new_opening, set_opening, set_state};
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,13 +22,7 @@ pub fn backup(path: &Path, copy: &Path) -> Result<(), OpenError> {
     }
     file::check_no_wal_is_there(copy)?;
     file::check_wal_is_there(path)?;
-    let unfinished = beside(copy, ".new");
-    match std::fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed(copy, error.to_string()));
-        }
-        _ => {}
-    }
+    let unfinished = file::unfinished(copy).map_err(|error| failed(copy, error.to_string()))?;
     write(path, &unfinished).map_err(|error| failed(copy, error.to_string()))?;
     file::put_in_place(&unfinished, copy).map_err(|error| failed(copy, error.to_string()))
 }

@@ -286,14 +286,19 @@ pub fn percent_encoded(path: &Path) -> String {
 
 /// Makes a new database at the path, complete or not at all.
 pub fn create(path: &Path, shards: u32, cluster_id: Uuid, page_size: u32) -> Result<(), OpenError> {
-    let unfinished = beside(path, ".new");
     let failed = |reason: &dyn ToString| failed(path, reason.to_string());
-    match std::fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
-        _ => {}
-    }
+    let unfinished = unfinished(path).map_err(|error| failed(&error))?;
     build(&unfinished, shards, cluster_id, page_size).map_err(|error| failed(&error))?;
     put_in_place(&unfinished, path).map_err(|error| failed(&error))
+}
+
+/// Where a file is made before it gets its name. What a process that ended left there is removed.
+pub fn unfinished(path: &Path) -> io::Result<PathBuf> {
+    let unfinished = beside(path, ".new");
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(unfinished),
+    }
 }
 
 /// Gives a finished file its name, durably.

@@ -1,6 +1,6 @@
 //! Why the engine has no reply.
 
-use steadfast_machine::Reject;
+use steadfast_machine::{Reject, Reply};
 use steadfast_storage::StoreError;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,7 @@ impl From<StoreError> for Failure {
                 tracing::error!(%error, "what is stored cannot be read");
                 Failure::Unavailable(error.to_string())
             }
+            StoreError::GivenUp(why) => Failure::Reject(Reject::DeadlineExceeded(why)),
             error => Failure::Unavailable(error.to_string()),
         }
     }
@@ -32,6 +33,12 @@ impl From<StoreError> for Failure {
 impl Failure {
     pub fn lost() -> Failure {
         Failure::Unavailable("the outcome of the write is not known, please retry".into())
+    }
+
+    /// A reply that the machine does not give to this input: our own mistake, told as such instead of a panic.
+    pub fn unexpected(reply: &Reply) -> Failure {
+        tracing::error!(?reply, "a reply that does not belong to the request");
+        Failure::Unavailable("something went wrong, please retry".into())
     }
 
     pub fn stopping() -> Failure {

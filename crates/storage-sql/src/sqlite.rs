@@ -112,7 +112,7 @@ impl SqliteStore {
             }
         };
         file::check_wal_is_there(path)?;
-        file::check_whose_wal_it_is(path, &lock)?;
+        file::check_whose_wal_it_is(path)?;
         file::check_wal(path)?;
         Self::start(options, version, lock)
     }

@@ -10,7 +10,7 @@ use steadfast_storage::conformance::world::*;
 use steadfast_storage::{
     BranchPart, Commit, NamespaceRecord, Outcome, RunState, RunWrite, Store, StoreError, TaskChange,
 };
-use steadfast_storage_sql::{OpenError, SqliteOptions, SqliteStore, accept, backup};
+use steadfast_storage_sql::{OpenError, SqliteOptions, SqliteStore, accept, backup, check};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -202,6 +202,10 @@ async fn a_log_is_not_taken_in_by_a_copy_that_was_put_in_the_place_of_its_databa
     };
     put(&copy);
     let error = is_refused(&path, &["steadfast.db-wal is not of", "Move the log away"]);
+    assert!(matches!(error, OpenError::ForeignWal { .. }));
+    let error = check(&path).expect_err("nor read together by a check");
+    assert!(matches!(error, OpenError::ForeignWal { .. }));
+    let error = backup(&path, &directory.path().join("mixture.db")).expect_err("nor copied together");
     assert!(matches!(error, OpenError::ForeignWal { .. }));
     put(&crashed);
     let store = open(&path).expect("its own log is taken in");

@@ -21,6 +21,9 @@ pub enum StoreError {
     /// A namespace of that name exists already, or the version stated is not the current one.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// It took longer than a search may take. Tried again it takes as long.
+    #[error("{0}")]
+    GivenUp(String),
 }
 
 /// What a store has done since it was opened.

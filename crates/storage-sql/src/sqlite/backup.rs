@@ -22,6 +22,7 @@ pub fn backup(path: &Path, copy: &Path) -> Result<(), OpenError> {
     }
     file::check_no_wal_is_there(copy)?;
     file::check_wal_is_there(path)?;
+    file::check_whose_wal_it_is(path)?;
     let unfinished = file::unfinished(copy).map_err(|error| failed(copy, error.to_string()))?;
     write(path, &unfinished).map_err(|error| failed(copy, error.to_string()))?;
     file::put_in_place(&unfinished, copy).map_err(|error| failed(copy, error.to_string()))

@@ -57,6 +57,7 @@ pub fn check(path: &Path) -> Result<Checked, OpenError> {
         return Err(failed("there is no database".into()));
     }
     file::check_wal_is_there(path)?;
+    file::check_whose_wal_it_is(path)?;
     file::check_wal(path)?;
     let connection = open(path).map_err(|error| failed(error.to_string()))?;
     let mut checked = Checked::default();

@@ -103,15 +103,8 @@ impl FileLock {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let mut known = String::new();
-        // What is not text was not written by this program, or not to its end: then nothing is known.
-        if let Err(error) = (&mut file).take(1024).read_to_string(&mut known)
-            && error.kind() != io::ErrorKind::InvalidData
-        {
-            return Err(failed(error));
-        }
-        let lines = known.lines().filter_map(|line| line.strip_prefix(LOG_OF)).map(str::to_owned);
-        let mut lock = FileLock { file, log_of: lines.collect() };
+        let log_of = names_in(&mut file).map_err(failed)?;
+        let mut lock = FileLock { file, log_of };
         lock.write().map_err(failed)?;
         Ok(lock)
     }
@@ -130,6 +123,17 @@ impl FileLock {
         self.write()?;
         self.file.sync_all()
     }
+}
+
+/// The names of openings in a lock file.
+fn names_in(file: &mut File) -> io::Result<Vec<String>> {
+    let mut known = String::new();
+    match file.take(1024).read_to_string(&mut known) {
+        // What is not text was not written by this program, or not to its end: then nothing is known.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => known.clear(),
+        read => _ = read?,
+    }
+    Ok(known.lines().filter_map(|line| line.strip_prefix(LOG_OF)).map(str::to_owned).collect())
 }
 
 /// `path` with something after its name.
@@ -216,14 +220,20 @@ pub fn check_no_wal_is_there(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Whether the log beside the database is that of another: of the one that was there before a copy was put in its place.
-pub fn check_whose_wal_it_is(path: &Path, lock: &FileLock) -> Result<(), OpenError> {
+/// It may be asked with the lock held or while a server has it: what that server wrote to the lock file is right.
+pub fn check_whose_wal_it_is(path: &Path) -> Result<(), OpenError> {
     let nothing_in_it = std::fs::metadata(beside(path, "-wal")).map_or(0, |log| log.len()) == 0;
-    if nothing_in_it || lock.log_of.is_empty() {
+    let log_of = match File::open(beside(path, ".lock")) {
+        Ok(mut file) => names_in(&mut file).map_err(|error| failed(path, error))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(failed(path, error)),
+    };
+    if nothing_in_it || log_of.is_empty() {
         return Ok(());
     }
     let opening = as_it_lies_there(path).and_then(|connection| opening(&connection));
     match opening {
-        Ok(Some(opening)) if !lock.log_of.contains(&opening) => {
+        Ok(Some(opening)) if !log_of.contains(&opening) => {
             Err(OpenError::ForeignWal { path: path.to_owned() })
         }
         // An older program did not name its openings; what cannot be read the log may mend.

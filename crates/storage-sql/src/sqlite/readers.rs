@@ -3,7 +3,7 @@
 //! used last is used next: one that nobody needs is not opened, and takes no memory.
 
 use super::{file, store_error};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,7 +176,10 @@ impl Readers {
         };
         let found = self.run(Some(Box::new(give_up)), search).await;
         drop(wanted);
-        found
+        match found {
+            Err(StoreError::GivenUp(_)) if self.queue.closing.load(Ordering::Relaxed) => Err(closed()),
+            found => found,
+        }
     }
 
     /// One that may be given up is a search.
@@ -209,6 +212,11 @@ impl Readers {
             let (result, afterwards) = match result {
                 Ok(value) => (Ok(value), Afterwards::Keep),
                 Err(ReadError::Store(error)) => (Err(error), Afterwards::Keep),
+                Err(ReadError::Sql(error))
+                    if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) =>
+                {
+                    (Err(given_up()), Afterwards::Keep)
+                }
                 Err(ReadError::Sql(error)) => (Err(store_error(&error)), Afterwards::Reopen),
             };
             let _ = answer.send(result);
@@ -285,6 +293,13 @@ impl Drop for Searching<'_> {
     }
 }
 
+fn given_up() -> StoreError {
+    let longest = LONGEST_SEARCH.as_secs();
+    StoreError::GivenUp(format!(
+        "the search took longer than {longest} s and was given up: make its query narrower"
+    ))
+}
+
 pub fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".into())
 }
@@ -326,6 +341,6 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(1), &mut last).await.is_err());
         readers.close();
         threads.into_iter().for_each(|thread| thread.join().expect("it ends"));
-        assert!(last.await.is_err(), "it was given up");
+        assert_eq!(last.await, Err(closed()));
     }
 }

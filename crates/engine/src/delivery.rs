@@ -1,28 +1,34 @@
 //! What workers are given: the history that goes with a task, and what becomes of a task when nobody is there to take it.
 
 use crate::Engine;
-use crate::entity::Entity;
+use crate::entity::{Entity, events_in};
+use crate::failure::Failure;
+use crate::history::TaskHistory;
 use crate::run::Answered;
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
-use steadfast_api::v1::history::History;
+use std::collections::BTreeMap;
+use steadfast_api::v1::history::{History, HistoryEvent};
 use steadfast_machine::standalone_activity;
 use steadfast_machine::workflow::input::{Input, What};
 use steadfast_machine::workflow::reply::{StartedActivity, StartedWorkflowTask, WorkflowReply};
-use steadfast_machine::{EntityKey, Kind, Reply};
+use steadfast_machine::{Batch, EntityKey, Kind, Reject, Reply};
 
 /// Adds the history that goes with workflow tasks in a reply, where it is in memory.
 pub fn with_history(entity: &Entity, reply: Reply) -> Reply {
     let Reply::Workflow(mut reply) = reply else { return reply };
     match &mut *reply {
         WorkflowReply::WorkflowTask(task) => add_history(entity, task),
-        WorkflowReply::WorkflowTaskCompleted { new_task: Some(task), .. } => add_history(entity, task),
+        WorkflowReply::WorkflowTaskCompleted { new_task, activities, .. } => {
+            new_task.iter_mut().for_each(|task| add_history(entity, task));
+            add_events(entity, activities);
+        }
         WorkflowReply::Started(started) => {
             if let Some(task) = &mut started.eager_task {
                 add_history(entity, task);
             }
         }
-        WorkflowReply::Activity(activity) => add_event(entity, activity),
+        WorkflowReply::Activity(activity) => add_events(entity, std::slice::from_mut(activity)),
         _ => {}
     }
     Reply::Workflow(reply)
@@ -50,16 +56,95 @@ pub fn with_synthetic(history: Bytes, task: &StartedWorkflowTask) -> Bytes {
     joined.freeze()
 }
 
-fn add_event(entity: &Entity, activity: &mut StartedActivity) {
-    if activity.scheduled_event.is_none()
-        && let Some(loaded) = entity.runs.get(&activity.run_id)
+/// The same for activities of one run, and the events in which they were scheduled.
+fn add_events(entity: &Entity, activities: &mut [StartedActivity]) {
+    if let Some(first) = activities.first()
+        && let Some(loaded) = entity.runs.get(&first.run_id)
     {
-        let event = loaded.tail.event(activity.activity.scheduled_event_id);
-        activity.scheduled_event = event.map(Box::new);
+        give_events(activities, loaded.tail.batches());
     }
 }
 
+/// Gives the activities that have none the events of their scheduling that are among these batches.
+fn give_events<'a>(activities: &mut [StartedActivity], batches: impl Iterator<Item = &'a Batch>) {
+    let without = activities.iter_mut().filter(|activity| activity.scheduled_event.is_none());
+    let mut without: BTreeMap<i64, &mut StartedActivity> =
+        without.map(|activity| (activity.activity.scheduled_event_id, activity)).collect();
+    for batch in batches {
+        let ids = batch.first_event_id..batch.first_event_id + batch.events;
+        if without.range(ids).next().is_none() {
+            continue;
+        }
+        for event in events_in(batch) {
+            if let Some(activity) = without.remove(&event.event_id) {
+                activity.scheduled_event = Some(Box::new(event));
+            }
+        }
+    }
+}
+
+/// What the completion of a workflow task hands out.
+#[derive(Debug)]
+pub struct CompletedWorkflowTask {
+    pub new_task: Option<(StartedWorkflowTask, TaskHistory)>,
+    /// Those that start eagerly, each with the event of its scheduling.
+    pub activities: Vec<(StartedActivity, Box<HistoryEvent>)>,
+    pub reset_history_event_id: i64,
+}
+
 impl Engine {
+    /// Completes a workflow task.
+    ///
+    /// # Errors
+    /// It is refused, or its outcome is not known; or it is done, and what goes with the answer cannot be read. Then the
+    /// worker does not get the tasks, and what it would have started goes back to the queues.
+    pub async fn complete_workflow_task(
+        &self,
+        key: EntityKey,
+        input: Input,
+    ) -> Result<CompletedWorkflowTask, Failure> {
+        let reply = match self.apply(key.clone(), input).await? {
+            Reply::Workflow(reply) => reply,
+            other => return Err(Failure::unexpected(&other)),
+        };
+        let mut delivery = Delivery::of(self, &key, reply);
+        let mut history = None;
+        if let Some(WorkflowReply::WorkflowTaskCompleted { new_task, activities, .. }) =
+            delivery.reply.as_deref_mut()
+        {
+            if let Some(task) = new_task {
+                history = Some(self.task_history(task).await?);
+            }
+            if activities.iter().any(|activity| activity.scheduled_event.is_none()) {
+                Box::pin(self.read_events(activities)).await?;
+            }
+        }
+        let Some(reply) = delivery.accept() else { return Err(Failure::lost()) };
+        match *reply {
+            WorkflowReply::WorkflowTaskCompleted { new_task, activities, reset_history_event_id } => {
+                let new_task = new_task.zip(history);
+                let activities = activities.into_iter();
+                let activities = activities
+                    .filter_map(|mut activity| activity.scheduled_event.take().map(|event| (activity, event)))
+                    .collect();
+                Ok(CompletedWorkflowTask { new_task, activities, reset_history_event_id })
+            }
+            other => Err(Failure::unexpected(&Reply::Workflow(Box::new(other)))),
+        }
+    }
+
+    /// Reads the events of activities that were scheduled together.
+    async fn read_events(&self, activities: &mut [StartedActivity]) -> Result<(), Failure> {
+        let ids = || activities.iter().map(|activity| activity.activity.scheduled_event_id);
+        let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(()) };
+        let batches = self.read_batches(&activities[0].branches, first, last + 1).await?;
+        give_events(activities, batches.iter());
+        match activities.iter().all(|activity| activity.scheduled_event.is_some()) {
+            true => Ok(()),
+            false => Err(Reject::no_activity().into()),
+        }
+    }
+
     /// An answer that nobody was there to hear: the activities that it starts go back to their queues at once, instead
     /// of after their timeouts.
     pub(crate) fn unheard(&self, key: &EntityKey, answer: Answered) {
@@ -135,8 +220,8 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         // A workflow task has its started event already: its timeout brings it back.
-        if let Some(WorkflowReply::Activity(started)) = self.reply.take().as_deref() {
-            self.engine.give_back(&self.entity, started);
+        if let Some(reply) = self.reply.take() {
+            self.engine.unheard(&self.entity, Ok(Reply::Workflow(reply)));
         }
     }
 }

@@ -82,12 +82,20 @@ impl Tail {
         let holds = |batch: &&Batch| batch.first_event_id <= id && id < batch.first_event_id + batch.events;
         event_in(self.batches.iter().find(holds)?, id)
     }
+
+    pub fn batches(&self) -> impl Iterator<Item = &Batch> {
+        self.batches.iter()
+    }
 }
 
 /// One event of a batch.
 pub fn event_in(batch: &Batch, id: i64) -> Option<HistoryEvent> {
-    let history = History::decode(batch.encoded.clone()).ok()?;
-    history.events.into_iter().find(|event| event.event_id == id)
+    events_in(batch).into_iter().find(|event| event.event_id == id)
+}
+
+/// The events of a batch; none if it cannot be read.
+pub fn events_in(batch: &Batch) -> Vec<HistoryEvent> {
+    History::decode(batch.encoded.clone()).unwrap_or_default().events
 }
 
 /// A run as it is stored.

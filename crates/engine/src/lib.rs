@@ -31,6 +31,7 @@ pub mod workers;
 
 pub use callbacks::{Call, Courier, NoCourier};
 pub use clock::{Clock, SystemClock};
+pub use delivery::CompletedWorkflowTask;
 pub use failure::Failure;
 pub use history::{HistoryPage, Progress, TaskHistory};
 pub use matching::{ConfigChange, Hint, LevelView, LimitSource, PollerInfo, QueueView, RateChange};

@@ -185,16 +185,12 @@ impl Engine {
     }
 
     /// The event in which an activity was scheduled.
-    pub async fn scheduled_event(
-        &self,
-        activity: &mut StartedActivity,
-    ) -> Result<Box<HistoryEvent>, Failure> {
+    async fn scheduled_event(&self, activity: &mut StartedActivity) -> Result<Box<HistoryEvent>, Failure> {
         if let Some(event) = activity.scheduled_event.take() {
             return Ok(event);
         }
-        let parts = crate::history::parts(&activity.branches);
         let event_id = activity.activity.scheduled_event_id;
-        let event = Box::pin(self.read_event(&parts_back(&parts), event_id)).await?;
+        let event = Box::pin(self.read_event(&activity.branches, event_id)).await?;
         event.map(Box::new).ok_or_else(|| Reject::no_activity().into())
     }
 
@@ -226,8 +222,4 @@ impl Engine {
             self.inner.matching.dismiss(queue, instance_key);
         }
     }
-}
-
-fn parts_back(parts: &[steadfast_storage::BranchPart]) -> Vec<(uuid::Uuid, i64)> {
-    parts.iter().map(|part| (part.branch, part.last_event_id)).collect()
 }

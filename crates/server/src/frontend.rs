@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use steadfast_api::v1::enums::{
     NamespaceState as State, ResourceExhaustedCause as Cause, ResourceExhaustedScope as Scope,
 };
-use steadfast_engine::{Engine, NamespaceState};
+use steadfast_engine::{CompletedWorkflowTask, Engine, Failure, NamespaceState};
 use steadfast_machine::{EntityKey, Limits, Reject, Reply};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -131,6 +131,14 @@ impl Frontend {
         Ok(self.engine.apply(EntityKey::workflow(namespace, &id), input).await?)
     }
 
+    pub async fn complete_workflow_task(
+        &self,
+        namespace: Uuid,
+        (id, input): Addressed,
+    ) -> Result<CompletedWorkflowTask, Refusal> {
+        Ok(self.engine.complete_workflow_task(EntityKey::workflow(namespace, &id), input).await?)
+    }
+
     /// Counts a call that waits, until the guard is dropped.
     pub fn long_call(&self, namespace: Uuid, call: &Call) -> Result<LongCall<'_>, Refusal> {
         let key = (namespace, call.method);
@@ -188,8 +196,7 @@ pub fn fresh_id() -> String {
     fresh_uuid().to_string()
 }
 
-/// A reply that the machine does not give to this input: our own mistake, told as such instead of a panic.
+/// A reply that the machine does not give to this input.
 pub fn unexpected(reply: &Reply) -> Refusal {
-    tracing::error!(?reply, "a reply that does not belong to the request");
-    Refusal::Unavailable("something went wrong, please retry".into())
+    Failure::unexpected(reply).into()
 }

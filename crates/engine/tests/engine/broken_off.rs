@@ -1,6 +1,6 @@
 //! What is broken off half way, a poll or a turn, costs nobody anything but the time of another try.
 
-use crate::support::{activity, setup, setup_at};
+use crate::support::{activity, eager_activity, setup, setup_at};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -32,6 +32,24 @@ async fn an_activity_whose_poll_goes_away_is_offered_again_at_once() {
     }
     let polled = setup.poll_activity().await.expect("the activity, before the poll's own end");
     assert_eq!(polled.activity.attempt, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn eager_activities_whose_worker_goes_away_before_the_answer_are_offered_at_once() {
+    let setup = setup().await;
+    setup.start_as("heard", None).await;
+    let (task, _) = setup.poll().await;
+    let completed = setup.complete(&task, vec![eager_activity("a"), eager_activity("b")]).await;
+    let given = completed.activities.iter().map(|(activity, event)| (activity.attempt, event.event_id));
+    assert_eq!(given.collect::<Vec<_>>(), [(1, 5), (1, 6)]);
+
+    for steps in 0..10 {
+        setup.start_as(&format!("unheard after {steps}"), None).await;
+        let (task, _) = setup.poll().await;
+        assert!(cut(setup.complete(&task, vec![eager_activity("a")]), steps).await);
+        let polled = setup.poll_activity().await.expect("the activity, before the poll's own end");
+        assert_eq!(polled.activity.attempt, 1);
+    }
 }
 
 #[derive(Default)]

@@ -67,7 +67,7 @@ async fn a_run_that_goes_on_as_another_is_found_by_who_reads_it_in_the_same_turn
     );
     let again = vec![command(CommandType::ContinueAsNewWorkflowExecution, again)];
     // The first makes the mailbox busy; all are in it before anybody drives it.
-    let (busy, read, ()) = tokio::join!(
+    let (busy, read, _) = tokio::join!(
         setup.engine.apply(setup.key.clone(), Input::run(run, What::ResetSticky)),
         setup.engine.describe(setup.key.clone(), Some(run)),
         setup.complete(&task, again)

@@ -8,7 +8,8 @@ use steadfast_api::v1::enums::CommandType;
 use steadfast_api::v1::history::History;
 use steadfast_api::v1::taskqueue::TaskQueue;
 use steadfast_engine::{
-    ActivityTaskPoll, Clock, Config, Engine, NamespaceState, Poll, PollerInfo, SystemClock, WorkflowTaskPoll,
+    ActivityTaskPoll, Clock, CompletedWorkflowTask, Config, Engine, NamespaceState, Poll, PollerInfo,
+    SystemClock, WorkflowTaskPoll,
 };
 use steadfast_machine::workflow::input::*;
 use steadfast_machine::workflow::reply::{StartedWorkflowTask, WorkflowReply};
@@ -86,7 +87,11 @@ impl Setup {
         }
     }
 
-    pub async fn complete(&self, task: &StartedWorkflowTask, commands: Vec<Command>) {
+    pub async fn complete(
+        &self,
+        task: &StartedWorkflowTask,
+        commands: Vec<Command>,
+    ) -> CompletedWorkflowTask {
         let completion = CompleteWorkflowTask {
             token: WorkflowTaskToken {
                 scheduled_event_id: task.task.scheduled_event_id,
@@ -99,7 +104,8 @@ impl Setup {
         };
         let input = Input::run(task.run_id, What::CompleteWorkflowTask(Box::new(completion)));
         let key = EntityKey::workflow(self.namespace, &task.workflow_id);
-        self.engine.apply(key, input).await.expect("the completion is accepted");
+        let completed = self.engine.complete_workflow_task(key, input).await;
+        completed.expect("the completion is accepted")
     }
 
     pub async fn poll_activity(&self) -> Option<ActivityTaskPoll> {
@@ -114,7 +120,17 @@ pub fn command(kind: CommandType, attributes: Attributes) -> Command {
 }
 
 pub fn activity(id: &str) -> Command {
+    scheduling(id, false)
+}
+
+/// One that the worker who asks for it would have at once.
+pub fn eager_activity(id: &str) -> Command {
+    scheduling(id, true)
+}
+
+fn scheduling(id: &str, request_eager_execution: bool) -> Command {
     let activity = ScheduleActivityTaskCommandAttributes {
+        request_eager_execution,
         activity_id: id.into(),
         activity_type: Some(ActivityType { name: "Withdraw".into() }),
         task_queue: Some(TaskQueue { name: "q".into(), ..TaskQueue::default() }),

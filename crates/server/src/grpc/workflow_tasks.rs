@@ -1,7 +1,7 @@
 //! Workflow tasks and queries, from the worker's side.
 
 use crate::call::Call;
-use crate::frontend::{Frontend, unexpected};
+use crate::frontend::Frontend;
 use crate::status::Refusal;
 use crate::{check, from_proto, to_proto};
 use bytes::Bytes;
@@ -13,8 +13,7 @@ use steadfast_api::v1::query::WorkflowQueryResult;
 use steadfast_api::v1::workflowservice::*;
 use steadfast_engine::{Hint, Poll, PollerInfo, WorkflowTaskPoll};
 use steadfast_machine::workflow::input::{Input, What};
-use steadfast_machine::workflow::reply::WorkflowReply;
-use steadfast_machine::{QueueKey, QueueType, Reject, Reply, Time};
+use steadfast_machine::{QueueKey, QueueType, Reject, Time};
 
 pub async fn poll_workflow_task_queue(
     frontend: &Frontend,
@@ -104,34 +103,19 @@ pub async fn respond_workflow_task_completed(
         .map_err(|_| bad_token(&request.task_token))?;
     let namespace = frontend.token_namespace(&token.namespace, &request.namespace)?;
     let input = from_proto::complete_workflow_task(&token, request, &frontend.context(&namespace))?;
-    let (new_task, started, reset_history_event_id) = match frontend.apply(namespace.id, input).await? {
-        Reply::Workflow(reply) => match *reply {
-            WorkflowReply::WorkflowTaskCompleted { new_task, activities, reset_history_event_id } => {
-                (new_task, activities, reset_history_event_id)
-            }
-            other => return Err(unexpected(&Reply::Workflow(Box::new(other)))),
-        },
-        other => return Err(unexpected(&other)),
-    };
-    let workflow_task = match new_task {
-        None => None,
-        Some(task) => {
-            let history = frontend.engine.task_history(&task).await?;
-            Some(to_proto::workflow_task(&frontend.tokens, namespace.id, task, history, Hint::default()))
-        }
-    };
-    let mut activity_tasks = Vec::with_capacity(started.len());
-    for mut activity in started {
-        let scheduled = frontend.engine.scheduled_event(&mut activity).await?;
-        let of = (namespace.id, namespace.name.as_str());
-        activity_tasks.push(to_proto::activity_task(
-            &frontend.tokens,
-            of,
-            activity,
-            scheduled,
-            Hint::default(),
-        ));
-    }
+    let completed = frontend.complete_workflow_task(namespace.id, input).await?;
+    let tokens = &frontend.tokens;
+    let workflow_task = completed
+        .new_task
+        .map(|(task, history)| to_proto::workflow_task(tokens, namespace.id, task, history, Hint::default()));
+    let of = (namespace.id, namespace.name.as_str());
+    let activities = completed.activities.into_iter();
+    let activity_tasks = activities
+        .map(|(activity, scheduled)| {
+            to_proto::activity_task(tokens, of, activity, scheduled, Hint::default())
+        })
+        .collect();
+    let reset_history_event_id = completed.reset_history_event_id;
     Ok(RespondWorkflowTaskCompletedResponse { workflow_task, activity_tasks, reset_history_event_id })
 }
 

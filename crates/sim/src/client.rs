@@ -64,7 +64,7 @@ async fn one(world: &Arc<World>, random: &mut Random, key: &EntityKey) {
         84 => batch_operation(world, random).await,
         85..88 => cancel(world, random, key).await,
         88..96 => read(world, random, key).await,
-        _ => compare(world, random, key).await,
+        _ => compare(world, key).await,
     }
 }
 
@@ -459,27 +459,34 @@ async fn read(world: &World, random: &mut Random, key: &EntityKey) {
     }
 }
 
-/// What memory holds of a run is what a fresh load gives.
-pub async fn compare(world: &World, random: &mut Random, key: &EntityKey) {
-    let Some(process) = world.serving() else { return };
-    let _ = random;
+/// What memory holds of a run is what a fresh load gives. A commit may have come between the two: one that is to be heard
+/// of waits at the next look, so only what is the same then is wrong.
+pub async fn compare(world: &World, key: &EntityKey) {
+    let mut before = None;
+    while let Some(difference) = difference(world, key).await {
+        if before.as_ref() == Some(&difference) {
+            return world.board.violation(difference);
+        }
+        before = Some(difference);
+    }
+}
+
+async fn difference(world: &World, key: &EntityKey) -> Option<String> {
+    let process = world.serving()?;
     let run = world.disk.latest(key).map(|run| run.id);
     let held = tokio::select! {
         biased;
-        () = process.life.over() => return,
-        held = process.engine.describe(key.clone(), run) => held,
+        () = process.life.over() => return None,
+        held = process.engine.describe(key.clone(), run) => held.ok()?,
     };
-    let Ok(held) = held else { return };
     let run_key = key.run(held.id);
     let Some(stored) = world.disk.run(&run_key) else {
-        if world.ledger().deleted.contains(&run_key) {
-            return;
-        }
-        return world.board.violation(format!("{run_key}: memory holds a run that is not stored"));
+        let deleted = world.ledger().deleted.contains(&run_key);
+        return (!deleted).then(|| format!("{run_key}: memory holds a run that is not stored"));
     };
-    // A commit may have come in between, or another process: only what is ahead of the store is wrong for sure.
+    // Another process may have it by now: only what is ahead of the store is wrong for sure.
     if stored.core.transitions > held.core.transitions {
-        return;
+        return None;
     }
     let (mut held, mut stored) = ((*held).clone(), stored);
     held.volatile = Default::default();
@@ -494,16 +501,13 @@ pub async fn compare(world: &World, random: &mut Random, key: &EntityKey) {
     held.core.stamps = stored.core.stamps;
     held.core.next_attempt = stored.core.next_attempt;
     let (held, stored) = (format!("{held:?}"), format!("{stored:?}"));
-    if held != stored {
-        let at = held.bytes().zip(stored.bytes()).position(|(a, b)| a != b).unwrap_or(0);
-        let around =
-            |text: &str| text.get(at.saturating_sub(60)..(at + 60).min(text.len())).map(str::to_owned);
-        world.board.violation(format!(
-            "{run_key}: memory holds …{:?}…, a fresh load gives …{:?}…",
-            around(&held),
-            around(&stored)
-        ));
+    if held == stored {
+        return None;
     }
+    let at = held.bytes().zip(stored.bytes()).position(|(a, b)| a != b).unwrap_or(0);
+    let around = |text: &str| text.get(at.saturating_sub(60)..(at + 60).min(text.len())).map(str::to_owned);
+    let (held, stored) = (around(&held), around(&stored));
+    Some(format!("{run_key}: memory holds …{held:?}…, a fresh load gives …{stored:?}…"))
 }
 
 fn brief(answer: &Option<Result<Reply, Failure>>) -> String {

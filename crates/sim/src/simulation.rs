@@ -222,10 +222,9 @@ async fn settle(world: &World) {
 }
 
 async fn compare_all(world: &World) {
-    let mut random = world.fork();
     let entities: Vec<_> = world.disk.audit().runs.keys().cloned().collect();
     for entity in entities {
-        client::compare(world, &mut random, &entity).await;
+        client::compare(world, &entity).await;
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Writer {
 enum End {
     Closed,
     /// The connection, or the file below it, cannot be trusted any more.
-    Broken(String),
+    Broken(StoreError),
 }
 
 impl Writer {
@@ -57,11 +57,11 @@ impl Writer {
             let reason = match self.session(&connection, watch) {
                 Ok(End::Closed) => return self.finish(connection),
                 Ok(End::Broken(reason)) => reason,
-                Err(error) => error.to_string(),
+                Err(error) => store_error(&error),
             };
-            tracing::error!(reason, "the database failed and is opened again");
+            tracing::error!(%reason, "the database failed and is opened again");
             drop(connection);
-            match self.reopen() {
+            match self.reopen(reason) {
                 Some(reopened) => connection = reopened,
                 None => return,
             }
@@ -89,9 +89,8 @@ impl Writer {
     /// Opens the file again after a failure. What a failed sync left in the system's memory may differ from what is on
     /// the disk; moving the whole log into the file, with a sync that succeeds, makes them one. Until then every commit
     /// is refused. None when the store is closed meanwhile.
-    fn reopen(&self) -> Option<Connection> {
+    fn reopen(&self, mut reason: StoreError) -> Option<Connection> {
         let mut refused = Vec::new();
-        let mut reason = "the database failed".to_owned();
         // The pause comes first: a file that opens but cannot be used must not make this thread spin.
         while self.inbox.drain_after(REOPEN_PAUSE, &mut refused) {
             for request in refused.drain(..) {
@@ -103,9 +102,9 @@ impl Writer {
             });
             reason = match opened {
                 Ok(connection) => return Some(connection),
-                Err(error) => error.to_string(),
+                Err(error) => store_error(&error),
             };
-            tracing::warn!(reason, "the database cannot be opened again yet");
+            tracing::warn!(%reason, "the database cannot be opened again yet");
         }
         for request in refused {
             refuse(request, &reason);
@@ -154,7 +153,7 @@ pub fn checkpoint_all(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The database cannot be used on this connection any more; every request in hand was answered.
-struct Broken(String);
+struct Broken(StoreError);
 
 struct Session<'c> {
     connection: &'c Connection,
@@ -184,8 +183,8 @@ enum Verdict {
     Written,
     Acquired(u64),
     Fenced,
-    Refused(String),
-    Unknown(String),
+    Refused(StoreError),
+    Unknown(StoreError),
 }
 
 enum GroupError {
@@ -236,7 +235,7 @@ impl<'c> Session<'c> {
                 Request::Change(change, answer) => {
                     changes = self.write_group();
                     if let Err(Broken(reason)) = &changes {
-                        let _ = answer.send(Err(StoreError::Unavailable(reason.clone())));
+                        let _ = answer.send(Err(reason.clone()));
                         break;
                     }
                     changes = self.write_change(change, answer);
@@ -275,12 +274,12 @@ impl<'c> Session<'c> {
                 Ok(())
             }
             Err(GroupError::Unknown(error)) => {
-                let reason = error.to_string();
+                let reason = store_error(&error);
                 answer(group.drain(..).map(|member| (member, Verdict::Unknown(reason.clone()))));
                 Err(Broken(reason))
             }
             Err(GroupError::NotWritten(error)) => {
-                let reason = error.to_string();
+                let reason = error.reason();
                 let broken = self.take_back(&error);
                 if broken.is_err() || group.len() == 1 {
                     answer(group.drain(..).map(|member| (member, Verdict::Refused(reason.clone()))));
@@ -344,7 +343,7 @@ impl<'c> Session<'c> {
 
     fn write_commit(&mut self, commit: &PreparedCommit) -> Result<Verdict, ApplyError> {
         match self.epochs.get(commit.shard as usize) {
-            None => Ok(Verdict::Refused(format!("there is no shard {}", commit.shard))),
+            None => Ok(Verdict::Refused(no_shard(commit.shard))),
             Some(epoch) if *epoch != commit.epoch => Ok(Verdict::Fenced),
             Some(_) => self.applier.apply(commit).map(|()| Verdict::Written),
         }
@@ -352,7 +351,7 @@ impl<'c> Session<'c> {
 
     fn write_acquire(&mut self, shard: u32) -> Result<Verdict, ApplyError> {
         if shard as usize >= self.epochs.len() {
-            return Ok(Verdict::Refused(format!("there is no shard {shard}")));
+            return Ok(Verdict::Refused(no_shard(shard)));
         }
         let epoch = self.raise_epoch.query_row([shard], |row| row.get::<_, i64>(0))? as u64;
         self.raise_generation.execute([])?;
@@ -368,10 +367,10 @@ impl<'c> Session<'c> {
         let remembered =
             rolled_back.and_then(|()| self.applier.forget(self.connection)).and_then(|()| self.read_epochs());
         if let Err(error) = remembered {
-            return Err(Broken(error.to_string()));
+            return Err(Broken(store_error(&error)));
         }
         match error {
-            ApplyError::Sql(error) if is_fatal(error) => Err(Broken(error.to_string())),
+            ApplyError::Sql(error) if is_fatal(error) => Err(Broken(store_error(error))),
             _ => Ok(()),
         }
     }
@@ -389,7 +388,7 @@ impl<'c> Session<'c> {
                     let forgotten = self.applier.forget(self.connection);
                     let _ = answer.send(Ok(()));
                     self.watch.after_commit(self.connection);
-                    return forgotten.map_err(|error| Broken(error.to_string()));
+                    return forgotten.map_err(|error| Broken(store_error(&error)));
                 }
                 Err(error) => ChangeError::Sql(error),
             },
@@ -425,8 +424,8 @@ impl Verdict {
         match self {
             Verdict::Written => Outcome::Done,
             Verdict::Fenced => Outcome::Fenced,
-            Verdict::Refused(reason) => Outcome::NotWritten(reason),
-            Verdict::Unknown(reason) => Outcome::Unknown(reason),
+            Verdict::Refused(reason) => Outcome::NotWritten(bare(&reason)),
+            Verdict::Unknown(reason) => Outcome::Unknown(bare(&reason)),
             Verdict::Acquired(_) => unreachable!("a commit acquires nothing"),
         }
     }
@@ -434,28 +433,40 @@ impl Verdict {
     fn epoch(self) -> Result<u64, StoreError> {
         match self {
             Verdict::Acquired(epoch) => Ok(epoch),
-            Verdict::Refused(reason) | Verdict::Unknown(reason) => Err(StoreError::Unavailable(reason)),
+            Verdict::Refused(reason) | Verdict::Unknown(reason) => Err(reason),
             Verdict::Written | Verdict::Fenced => unreachable!("what acquires is no commit"),
         }
     }
 }
 
 /// Answers a request that was not tried.
-pub fn refuse(request: Request, reason: &str) {
+fn refuse(request: Request, reason: &StoreError) {
     match request {
         Request::Commit(_, answer) => {
-            drop(answer.send((Outcome::NotWritten(reason.to_owned()), Others::default())));
+            drop(answer.send((Outcome::NotWritten(bare(reason)), Others::default())));
         }
-        Request::Acquire(_, answer) => drop(answer.send(Err(StoreError::Unavailable(reason.to_owned())))),
-        Request::Change(_, answer) => drop(answer.send(Err(StoreError::Unavailable(reason.to_owned())))),
+        Request::Acquire(_, answer) => drop(answer.send(Err(reason.clone()))),
+        Request::Change(_, answer) => drop(answer.send(Err(reason.clone()))),
     }
 }
 
-impl std::fmt::Display for ApplyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Why a commit was not written. That it was not says its outcome already.
+fn bare(reason: &StoreError) -> String {
+    match reason {
+        StoreError::Unavailable(reason) => reason.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn no_shard(shard: u32) -> StoreError {
+    StoreError::Unavailable(format!("there is no shard {shard}"))
+}
+
+impl ApplyError {
+    fn reason(&self) -> StoreError {
         match self {
-            ApplyError::Sql(error) => error.fmt(f),
-            ApplyError::Refused(reason) => f.write_str(reason),
+            ApplyError::Sql(error) => store_error(error),
+            ApplyError::Refused(reason) => StoreError::Unavailable(reason.clone()),
         }
     }
 }

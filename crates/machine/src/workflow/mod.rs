@@ -49,6 +49,7 @@ mod upkeep;
 
 pub(crate) use commands::is_null as commands_is_null;
 pub use delete::branches;
+pub use options::check_mask as check_options_mask;
 pub use query::result_reply as query_reply;
 pub use reset::continued_as;
 pub use task_start::synthetic_events;

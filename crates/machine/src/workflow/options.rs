@@ -93,15 +93,31 @@ fn merged(
             "priority.fairness_weight" => priority.fairness_weight = wanted.fairness_weight,
             // The test server's.
             other if other.starts_with("time_skipping_config") => {}
-            other => {
-                return Err(Reject::invalid(format!(
-                    "error parsing UpdateMask: proto: invalid path {other:?} for message \"temporal.api.workflow.v1.WorkflowExecutionOptions\""
-                )));
-            }
+            other => return Err(unknown_path(other)),
         }
     }
     options.priority = Some(priority).filter(|priority| *priority != Priority::default());
     Ok(options)
+}
+
+fn unknown_path(path: &str) -> Reject {
+    Reject::invalid(format!(
+        "error parsing UpdateMask: proto: invalid path {path:?} for message \"temporal.api.workflow.v1.WorkflowExecutionOptions\""
+    ))
+}
+
+/// Whether all that a mask names exists.
+///
+/// # Errors
+/// Something does not: that is so whatever the run is.
+pub fn check_mask(mask: &[String]) -> Result<(), Reject> {
+    let is_field = |path: &str| {
+        matches!(
+            path,
+            "priority.priority_key" | "priority.fairness_key" | "priority.fairness_weight" | "priority"
+        ) || ["versioning_override", "time_skipping_config"].iter().any(|field| path.starts_with(field))
+    };
+    mask.iter().find(|path| !is_field(path)).map_or(Ok(()), |path| Err(unknown_path(path)))
 }
 
 /// An override that pins to no version in particular keeps the run at the one that it is pinned to.

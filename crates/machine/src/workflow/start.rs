@@ -13,7 +13,7 @@ use crate::env::Env;
 use crate::key::EntityKey;
 use crate::planted::{Planted, is_planted};
 use crate::reject::Reject;
-use steadfast_api::v1::common::{SearchAttributes, WorkflowExecution, WorkflowType};
+use steadfast_api::v1::common::{WorkflowExecution, WorkflowType};
 use steadfast_api::v1::enums::{
     ContinueAsNewInitiator, EventType, TaskQueueKind, WorkflowExecutionStatus as Status,
     WorkflowIdConflictPolicy as Conflict, WorkflowIdReusePolicy as Reuse,
@@ -258,13 +258,14 @@ pub fn begin(entity: &EntityKey, start: &Start, previous: Option<Uuid>, env: &mu
         has_last_result: start.last_result.is_some(),
         ..StartRow::default()
     };
-    let search_attributes = start.search_attributes.clone().map(super::commands::without_nulls);
-    let search_attributes = search_attributes.filter(|set| !set.indexed_fields.is_empty());
-    let attributes = AttributesRow { memo: start.memo.clone(), search_attributes: search_attributes.clone() };
+    let attributes = AttributesRow {
+        memo: super::commands::memo_without_nulls(start.memo.clone()),
+        search_attributes: super::commands::without_nulls(start.search_attributes.clone()),
+    };
     let mut step = Step::on(entity, &Run::new(id, row, attributes));
     step.put_everything();
     set_times(&mut step, start, backoff, env);
-    let event = started_event(&step, start, &first_run, backoff, search_attributes, env);
+    let event = started_event(&step, start, &first_run, backoff);
     step.write_full(env, event, start.user_metadata.clone(), start.links.clone());
     callback::attach(&mut step, &start.callbacks, &start.request_id, env.now);
     step.put_request_id(RequestIdRow {
@@ -293,15 +294,7 @@ fn set_times(step: &mut Step, start: &Start, backoff: i64, env: &Env<'_>) {
     core.versioning_override = start.versioning_override.clone();
 }
 
-fn started_event(
-    step: &Step,
-    start: &Start,
-    first_run: &str,
-    backoff: i64,
-    search_attributes: Option<SearchAttributes>,
-    env: &Env<'_>,
-) -> Attributes {
-    let _ = env;
+fn started_event(step: &Step, start: &Start, first_run: &str, backoff: i64) -> Attributes {
     let parent = start.parent.as_ref();
     let execution = |id: &str, run: &str| WorkflowExecution { workflow_id: id.into(), run_id: run.into() };
     let initiator = if start.cron.is_empty() {
@@ -339,8 +332,8 @@ fn started_event(
         workflow_execution_expiration_time: expiry.if_set().map(|time| time.timestamp()),
         cron_schedule: start.cron.clone(),
         first_workflow_task_backoff: duration::proto(backoff),
-        memo: start.memo.clone(),
-        search_attributes,
+        memo: step.run.attributes.memo.clone(),
+        search_attributes: step.run.attributes.search_attributes.clone(),
         header: start.header.clone(),
         workflow_id: step.key.entity.id.to_string(),
         completion_callbacks: start.callbacks.clone(),

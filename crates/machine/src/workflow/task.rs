@@ -148,6 +148,8 @@ pub fn sticky_unavailable(step: &mut Step, scheduled: i64, stamp: i32, env: &mut
     }
     to_normal_queue(step, &mut task, env);
     step.run.core.task = Some(task);
+    // To the reference this is a matter of its queues.
+    step.transitions = 0;
     Reply::Done
 }
 

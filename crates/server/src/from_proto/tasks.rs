@@ -13,6 +13,7 @@ use steadfast_api::v1::workflowservice::{
     UpdateWorkflowExecutionOptionsRequest, pause_activity_request, reset_activity_request,
     unpause_activity_request,
 };
+use steadfast_machine::workflow::check_options_mask;
 use steadfast_machine::workflow::failure;
 use steadfast_machine::workflow::input::{
     ActivityEnd, ActivityRef, ActivitySelector, CompleteWorkflowTask, EndActivity, FailWorkflowTask,
@@ -329,12 +330,11 @@ pub fn update_workflow_options(
     if execution.workflow_id.is_empty() {
         return Err(Reject::invalid("WorkflowId is not set on request."));
     }
-    if request.update_mask.is_none() {
-        return Err(Reject::invalid("UpdateMask is required"));
-    }
+    let Some(mask) = &request.update_mask else { return Err(Reject::invalid("UpdateMask is required")) };
     let Some(options) = &request.workflow_execution_options else {
         return Err(Reject::invalid("WorkflowExecutionOptions is required"));
     };
+    check_options_mask(&mask.paths)?;
     check::priority(options.priority.as_ref(), context.limits)?;
     if options.time_skipping_config.is_some() {
         return Err(super::no_time_skipping());

@@ -98,15 +98,22 @@ pub fn merge(into: &mut HashMap<String, Payload>, from: &HashMap<String, Payload
     }
 }
 
-pub fn without_nulls(mut attributes: SearchAttributes) -> SearchAttributes {
+/// What is set from the beginning; none if nothing is.
+pub fn without_nulls(attributes: Option<SearchAttributes>) -> Option<SearchAttributes> {
+    let mut attributes = attributes?;
     attributes.indexed_fields.retain(|_, payload| !is_null(payload));
-    attributes
+    (!attributes.indexed_fields.is_empty()).then_some(attributes)
 }
 
+/// The same of a memo.
+pub fn memo_without_nulls(memo: Option<Memo>) -> Option<Memo> {
+    let mut memo = memo?;
+    memo.fields.retain(|_, payload| !is_null(payload));
+    (!memo.fields.is_empty()).then_some(memo)
+}
+
+/// Whether a payload is what the Go SDK makes of nil or of an empty list. Its encoding does not matter; JSON's `null` is
+/// a value.
 pub fn is_null(payload: &Payload) -> bool {
-    let encoding = payload.metadata.get("encoding").map(|bytes| bytes.as_ref());
-    match encoding {
-        Some(b"binary/null") | None => payload.data.is_empty(),
-        Some(_) => matches!(payload.data.as_ref(), b"null" | b"[]"),
-    }
+    matches!(payload.data.as_ref(), b"" | b"[]")
 }

@@ -178,13 +178,9 @@ fn checked(
         retry_policy,
         cron_schedule: attributes.cron_schedule.clone(),
         header: attributes.header.clone(),
-        memo: attributes.memo.clone(),
-        search_attributes: attributes
-            .search_attributes
-            .clone()
-            .map(super::without_nulls)
-            .map(|search| env.namespace.with_types(search))
-            .filter(|search| !search.indexed_fields.is_empty()),
+        memo: super::memo_without_nulls(attributes.memo.clone()),
+        search_attributes: super::without_nulls(attributes.search_attributes.clone())
+            .map(|search| env.namespace.with_types(search)),
         inherit_build_id: attributes.inherit_build_id,
         priority: attributes.priority.clone(),
         ..StartChildWorkflowExecutionInitiatedEventAttributes::default()

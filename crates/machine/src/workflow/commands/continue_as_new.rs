@@ -125,11 +125,8 @@ fn checked(
         backoff,
         input: attributes.input.clone(),
         header: attributes.header.clone(),
-        memo: attributes.memo.clone(),
-        search_attributes: attributes
-            .search_attributes
-            .clone()
-            .map(super::without_nulls)
+        memo: super::memo_without_nulls(attributes.memo.clone()),
+        search_attributes: super::without_nulls(attributes.search_attributes.clone())
             .map(|search| env.namespace.with_types(search)),
         retry_policy,
         cron: attributes.cron_schedule.clone(),

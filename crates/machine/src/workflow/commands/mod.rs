@@ -10,7 +10,7 @@ mod marker;
 mod target;
 mod timer;
 
-pub use attributes::{is_null, merge, without_nulls};
+pub use attributes::{is_null, memo_without_nulls, merge, without_nulls};
 
 use super::activity::INTERNAL_QUEUE;
 use super::completion::Completion;

@@ -204,11 +204,10 @@ impl Namespaces {
         Ok(Namespaces { store, known: Arc::new(RwLock::new(known)) })
     }
 
-    /// By name, or by id.
-    pub fn get(&self, name_or_id: &str) -> Option<Arc<NamespaceState>> {
+    /// By name only: somebody may call one as the id of another is.
+    pub fn get(&self, name: &str) -> Option<Arc<NamespaceState>> {
         let known = self.known.read().expect("nothing panics while it holds this");
-        let id = known.ids.get(name_or_id).copied().or_else(|| Uuid::parse_str(name_or_id).ok())?;
-        known.by_id.get(&id).cloned()
+        known.ids.get(name).and_then(|id| known.by_id.get(id)).cloned()
     }
 
     pub fn by_id(&self, id: Uuid) -> Option<Arc<NamespaceState>> {

@@ -89,7 +89,9 @@ impl Frontend {
     pub fn token_namespace(&self, of_token: &Bytes, named: &str) -> Result<Arc<NamespaceState>, Refusal> {
         let id = uuid_of(of_token);
         let allowed = &[State::Registered, State::Deprecated];
-        let namespace = self.allowed(&id.to_string(), allowed)?;
+        let namespace =
+            self.engine.namespaces().by_id(id).ok_or_else(|| Refusal::NoNamespace(id.to_string()))?;
+        self.check_state(&namespace, allowed)?;
         if !named.is_empty() && self.allowed(named, allowed)?.id != id {
             return Err(
                 Reject::invalid("Operation requested with a token from a different namespace.").into()

@@ -211,15 +211,16 @@ fn retention(given: Option<&prost_types::Duration>) -> Result<i64, Reject> {
 }
 
 fn find(frontend: &Frontend, name: &str, id: &str) -> Result<Arc<NamespaceState>, Refusal> {
-    let wanted = match (name, id) {
+    let namespaces = frontend.engine.namespaces();
+    let (wanted, found) = match (name, id) {
         ("", "") => return Err(Reject::invalid("Namespace not set on request.").into()),
-        (name, "") => name,
-        ("", id) => id,
+        (name, "") => (name, namespaces.get(name)),
+        ("", id) => (id, Uuid::parse_str(id).ok().and_then(|id| namespaces.by_id(id))),
         _ => {
             return Err(Reject::invalid("Only one of namespace name or Id should be set on request.").into());
         }
     };
-    frontend.engine.namespaces().get(wanted).ok_or_else(|| Refusal::NoNamespace(wanted.into()))
+    found.ok_or_else(|| Refusal::NoNamespace(wanted.into()))
 }
 
 pub async fn describe_namespace(

@@ -43,6 +43,21 @@ async fn a_new_namespace_is_usable_at_once_and_exists_once() {
 }
 
 #[tokio::test]
+async fn one_that_is_called_as_the_id_of_another_does_not_take_its_place() {
+    let mut world = World::new().await;
+    world.start("a").await;
+    let task = world.poll().await;
+    let request = DescribeNamespaceRequest { namespace: "default".into(), ..Default::default() };
+    let described = world.client.describe_namespace(request).await.unwrap().into_inner();
+    let id = described.namespace_info.unwrap_or_default().id;
+    world.client.register_namespace(register(&id)).await.unwrap();
+    world.complete(&task, vec![complete_workflow("done")]).await.unwrap();
+    let request = DescribeNamespaceRequest { id: id.clone(), ..Default::default() };
+    let described = world.client.describe_namespace(request).await.unwrap().into_inner();
+    assert_eq!(described.namespace_info.unwrap_or_default().name, "default");
+}
+
+#[tokio::test]
 async fn a_missing_namespace_is_named() {
     let mut world = World::new().await;
     let request = DescribeNamespaceRequest { namespace: "nope".into(), ..Default::default() };

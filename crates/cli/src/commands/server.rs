@@ -48,7 +48,7 @@ struct Persistent {
     #[arg(long, default_value_t = 9233)]
     metrics_port: u16,
     /// Path under which the pages are served.
-    #[arg(long, value_name = "PATH", default_value = "/")]
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = public_path)]
     ui_public_path: String,
     /// Make this namespace if it is not there. Can be passed more than once; "default" is always made.
     #[arg(short, long, value_name = "NAME")]
@@ -159,4 +159,29 @@ async fn told_to_stop() {
 #[cfg(not(unix))]
 async fn told_to_stop() {
     let _ = tokio::signal::ctrl_c().await;
+}
+
+/// A path of the pages, with the slash that people leave out.
+pub fn public_path(text: &str) -> Result<String, String> {
+    let path = text.trim_matches('/');
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._~/".contains(letter);
+    match path.chars().all(plain) && !path.contains("//") {
+        true => Ok(format!("/{path}")),
+        false => Err("it may have letters, digits and - . _ ~ between slashes".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::public_path;
+
+    #[test]
+    fn the_path_of_the_pages_is_one_that_can_be_served() {
+        for (given, served) in [("/", "/"), ("", "/"), ("ui", "/ui"), ("/a/b/", "/a/b")] {
+            assert_eq!(public_path(given).as_deref(), Ok(served));
+        }
+        for given in ["/{id}", "a b", "a//b", "?"] {
+            assert!(public_path(given).is_err(), "{given}");
+        }
+    }
 }

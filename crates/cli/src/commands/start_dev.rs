@@ -64,7 +64,7 @@ pub struct StartDev {
     #[arg(long)]
     ui_port: Option<u16>,
     /// Path under which the pages are served.
-    #[arg(long, value_name = "PATH", default_value = "/")]
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = super::server::public_path)]
     ui_public_path: String,
     #[command(flatten)]
     common: CommonFlags,
